@@ -1,0 +1,82 @@
+# Everything a contributor or CI does here. `make` lists it. Building and running need Go alone; the browser tests also need
+# Node (for the driver) and Chromium, which `make e2e` finds or installs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+export CGO_ENABLED := 0
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PINNED   := go tool -modfile=$(CURDIR)/tools/pinned/go.mod
+DRIVER   := $(CURDIR)/.tools/playwright
+SHOTS    ?= $(CURDIR)/shots
+CC_FOUND := $(shell command -v gcc || command -v cc || command -v clang)
+
+.PHONY: help run build generate test vet format generated unit e2e bench lint docker clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: build ## build and start; data in ./data
+	./bin/loradeck --data ./data
+
+build: ## the static binary, bin/loradeck
+	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/loradeck ./cmd/web
+
+generate: ## templates and queries, after their sources changed
+	go tool templ generate -path web/templates
+	cd internal/db && $(PINNED) sqlc generate
+
+test: vet format generated unit e2e ## everything that must pass
+
+vet: ## go vet, with the browser tests
+	go vet ./...
+	go vet -tags browser ./cmd/web
+
+format: ## fail when a file is not formatted
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):"; echo "$$unformatted"; exit 1; fi
+	go tool templ fmt -fail web/templates
+
+generated: ## fail when generated code is not what its sources say
+	tools/check-generated.sh
+
+unit: ## Go tests, with the race detector where a C compiler is
+ifneq ($(CC_FOUND),)
+	CGO_ENABLED=1 go test -race -timeout 30m ./...
+else
+	@echo "no C compiler: the race detector is left out"
+	go test -timeout 30m ./...
+endif
+
+e2e: build $(DRIVER)/ready ## browser tests; screenshots go to shots/
+	@mkdir -p $(SHOTS)
+	@chromium=$$(tools/find-chromium.sh); \
+	CHROMIUM=$$chromium PLAYWRIGHT_DRIVER_PATH=$(DRIVER) SHOTS=$(SHOTS) LORADECK_BINARY=$(CURDIR)/bin/loradeck AXE=$(CURDIR)/node_modules/axe-core/axe.min.js \
+		go test -tags browser -count=1 -timeout 20m -v -run '^TestBrowser' ./cmd/web
+
+node_modules/.package-lock.json: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "the browser tests need Node 20 with npm: install them and run make again" >&2; exit 1; }
+	npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+# playwright-go starts `node package/cli.js` in this folder and insists on the driver's exact version.
+$(DRIVER)/ready: node_modules/.package-lock.json go.mod
+	@mkdir -p $(DRIVER)
+	@ln -sfn $(CURDIR)/node_modules/playwright-core $(DRIVER)/package
+	@ln -sfn $$(command -v node) $(DRIVER)/node
+	@touch $@
+
+bench: ## what the README's figures come from
+	go test -run '^$$' -bench . -benchtime 3x ./internal/engine/... ./internal/local/s3 ./internal/peft
+
+lint: ## gofumpt and staticcheck
+	@test -z "$$($(PINNED) gofumpt -l cmd internal tools web | tee /dev/stderr)"
+	$(PINNED) staticcheck ./...
+
+docker: ## the container image
+	docker build --build-arg VERSION=$(VERSION) -t loradeck:$(VERSION) .
+
+clean: ## what was built here; ./data stays
+	rm -rf bin .tools node_modules shots

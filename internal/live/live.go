@@ -26,7 +26,9 @@ func Job(id int64) string { return fmt.Sprintf("job/%d", id) }
 func Comparison(id int64) string { return fmt.Sprintf("comparison/%d", id) }
 
 // Pane is the key of one pane's running text in a comparison. Panes count from 0.
-func Pane(comparison int64, pane int) string { return fmt.Sprintf("comparison/%d/%d", comparison, pane) }
+func Pane(comparison int64, pane int) string {
+	return fmt.Sprintf("comparison/%d/%d", comparison, pane)
+}
 
 // Hub joins publishers to watches. The zero value is not usable; make one with New.
 type Hub struct {

@@ -1,0 +1,95 @@
+package templates
+
+import "strconv"
+
+// Deck is the home page: what runs where, and what needs someone.
+type Deck struct {
+	Icons   string
+	Figures []Figure
+	Needs   []Need
+	Racks   []Rack
+	Waiting bool // no place has answered yet
+}
+
+// Need is one thing that asks for a person, with where to go for it.
+type Need struct {
+	Mark  string // failed or warn
+	Title string
+	Text  string
+	Act   Link
+}
+
+// Rack is one endpoint, drawn as a plate with its bases below it.
+type Rack struct {
+	ID     string // id of its heading
+	Name   string
+	Local  bool
+	State  State
+	Status string   // the service's own word
+	Specs  []string // place, machine, instances
+	Note   string   // why it failed, or how old the fact is; may be empty
+	Bases  []Base
+}
+
+// Base is a base component and what may be said of its capacity. Which adapters its GPU holds right now cannot be seen
+// through SageMaker, so nothing here says it.
+type Base struct {
+	ID     string
+	Name   string
+	State  State
+	Status string
+	Specs  []string
+	Note   string // why it can serve no adapters, or why it failed; may be empty
+	TryURL string // "" while it cannot answer
+
+	Settled   bool // its settings are known
+	BatchMax  int  // adapters in one batch, SM_VLLM_MAX_LORAS
+	CacheMax  int  // adapters in CPU memory, SM_VLLM_MAX_CPU_LORAS as vLLM takes it
+	RankMax   int  // SM_VLLM_MAX_LORA_RANK
+	CacheNote string
+
+	Slots  []Slot
+	Offers []Offer
+}
+
+// Slot is one adapter on a base.
+type Slot struct {
+	ID        string
+	Name      string
+	Href      string // its newest job; "" when this deck knows none
+	Version   string // "v3", or ""
+	About     string
+	Component string
+	State     State
+	Status    string // the service's own word; "" before the component exists
+	Size      string // rank and bytes
+	Effect    string // what the newest proof measured and when; "" when there is none
+	Note      string // takes the place of size and effect: what it is doing, or why it stands
+	NoteLink  Link
+	TryURL    string // "" while it cannot answer
+	RemoveURL string // "" when it cannot be removed from here
+}
+
+// Offer is a sample adapter that can be deployed on this base with one press.
+type Offer struct {
+	Name   string // in the sample's address
+	Title  string
+	Blurb  string
+	Action string // where the form goes
+	Place  string
+	Base   string
+}
+
+// place writes a slot's number on its base as two digits.
+func place(i int) string {
+	if i < 9 {
+		return "0" + strconv.Itoa(i+1)
+	}
+	return strconv.Itoa(i + 1)
+}
+
+// drawn limits how many places of a batch or cache are drawn; the number beside them is always right.
+func drawn(n int) int { return min(n, 16) }
+
+// ranks are the values vLLM takes for SM_VLLM_MAX_LORA_RANK from 8 up (facts/sagemaker-vllm.md §2.1).
+func ranks() []int { return []int{8, 16, 32, 64, 128, 256, 320, 512} }

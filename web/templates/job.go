@@ -1,0 +1,68 @@
+package templates
+
+// Job is the page of one job: what broke and what next first, then its steps on a time axis, then what it proved.
+type Job struct {
+	Icons   string
+	ID      int64
+	Title   string
+	State   State
+	Summary string // one sentence, read out when it changes
+	Base    Link   // the base it concerns
+	Where   string // endpoint and place
+	Figures []Figure
+	Failure *Failure
+	Lanes   Lanes
+	Proof   *Proof
+	About   []Fact
+	Tries   []Try
+	Moving  bool // queued or running: times go on
+}
+
+// Failure is why a job stopped and what can be done.
+type Failure struct {
+	Title string
+	Cause string // the reason as a sentence
+	Now   string // what the failure left behind
+	Next  []Link
+}
+
+// Try is one attempt of a step, listed when a step needed more than one or ended badly.
+type Try struct {
+	State   State
+	Text    string // "Create, attempt 2"
+	Outcome string
+	When    string
+}
+
+// Lanes are a job's steps on one time axis.
+type Lanes struct {
+	Ticks []Tick
+	Now   string // where "now" is, as an SVG length; "" once the job has ended
+	Rows  []Lane
+}
+
+// Tick is one mark of the axis.
+type Tick struct {
+	X    string
+	Text string
+}
+
+// Lane is one step.
+type Lane struct {
+	State   State
+	Name    string
+	Note    string // what it found or is doing
+	Reason  string // why the last attempt did not succeed
+	Bars    []Span
+	Took    string
+	Tries   string // "2 attempts", "" for one
+	Current bool
+}
+
+// Span is one attempt as a bar: X and Width are SVG lengths.
+type Span struct {
+	Mark  string
+	X     string
+	Width string
+	Title string
+}

@@ -1,0 +1,33 @@
+package templates
+
+import (
+	"strings"
+
+	"loradeck/web/static"
+)
+
+// Shell is what every page has around its content.
+type Shell struct {
+	Title  string
+	Nav    string // which entry of the navigation is current: "deck", "playground", "jobs" or ""
+	Assets static.Assets
+	Places []string // names of the places the deck speaks to
+	User   string   // who is signed in; "" where nobody has to sign in
+	Live   string   // address of the page's socket; "" for a page without one
+	Tray   Tray
+	Bare   bool // no navigation and no tray: the login page and what is shown before it
+}
+
+// Narrow reports whether the page is one column of reading width.
+func (s Shell) narrow() string {
+	if s.Bare {
+		return "page page--narrow"
+	}
+	return "page"
+}
+
+func (s Shell) places() string { return strings.Join(s.Places, " + ") }
+
+// htmxConfig turns off what the content policy would block or what the pages do not use: history is the browser's own. The
+// socket stays open in a hidden tab, so that its title and state are true when one comes back.
+const htmxConfig = `{"extensions":"ws","history":false,"includeIndicatorCSS":false,"ws":{"pauseOnBackground":false,"reconnectDelay":300,"reconnectMaxDelay":5000}}`

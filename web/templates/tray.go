@@ -1,0 +1,35 @@
+package templates
+
+import (
+	"fmt"
+)
+
+// Tray is the strip at the bottom of every page: what is running now.
+type Tray struct {
+	Jobs []TrayJob
+}
+
+// TrayJob is one running or queued job.
+type TrayJob struct {
+	Href  string
+	Title string
+	Now   string // what it is doing, in a word or two
+	Done  int    // steps done
+	Steps int
+	Moves bool // false while it is queued
+}
+
+func (j TrayJob) label() string {
+	return fmt.Sprintf("%s: %d of %d steps done, %s", j.Title, j.Done, j.Steps, j.Now)
+}
+
+func (j TrayJob) tick(i int) string {
+	switch {
+	case i < j.Done:
+		return "done"
+	case i == j.Done && j.Moves:
+		return "running"
+	default:
+		return "waiting"
+	}
+}

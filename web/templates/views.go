@@ -1,0 +1,163 @@
+package templates
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// State is a state as it is drawn: Mark picks colour and shape (a data-state), Word says it.
+type State struct {
+	Mark string
+	Word string
+}
+
+// Link is a place to go and what to call it.
+type Link struct {
+	Href string
+	Text string
+}
+
+// Fact is one labelled value of a facts list. Mono marks what one could paste into a terminal.
+type Fact struct {
+	Label string
+	Value string
+	Href  string // when the value is a link
+	Mono  bool
+}
+
+// Figure is one number of a page's head.
+type Figure struct {
+	Label string
+	Value string
+	Unit  string // small print after the value, may be empty
+}
+
+// icon gives the name of the state's symbol in the sprite.
+func (s State) icon() string {
+	switch s.Mark {
+	case "done":
+		return "s-proven"
+	case "running":
+		return "s-creating"
+	case "waiting":
+		return "s-queued"
+	case "drifted":
+		return "s-warn"
+	case "cancelled", "skipped":
+		return "s-stopped"
+	default:
+		return "s-" + s.Mark
+	}
+}
+
+// turning reports whether the state's symbol spins.
+func (s State) turning() bool {
+	return s.Mark == "creating" || s.Mark == "running" || s.Mark == "updating"
+}
+
+// Bytes writes a size in decimal units with one decimal, as storage is sold: 167.8 MB.
+func Bytes(n int64) string {
+	units := []string{"KB", "MB", "GB", "TB"}
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, unit := float64(n)/1000, 0
+	for size >= 999.95 && unit < len(units)-1 {
+		size /= 1000
+		unit++
+	}
+	return fmt.Sprintf("%.1f %s", size, units[unit])
+}
+
+// Count writes n with a thousands separator: 1,024.
+func Count(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	var out strings.Builder
+	for i, d := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			out.WriteByte(',')
+		}
+		out.WriteRune(d)
+	}
+	return sign + out.String()
+}
+
+// Plural writes a count with its noun: "1 adapter", "3 adapters".
+func Plural(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return Count(int64(n)) + " " + one + "s"
+}
+
+// Took writes how long something lasted: 8 ms, 0.4 s, 26 s, 1:37, 2:03:09.
+func Took(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0 ms"
+	case d < 100*time.Millisecond:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 9950*time.Millisecond:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < 60*time.Second:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d:%02d", int(d.Minutes()), int(d.Seconds())%60)
+	default:
+		return fmt.Sprintf("%d:%02d:%02d", int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60)
+	}
+}
+
+// Ago writes how long before now t was, coarsely: "just now", "40 s ago", "5 min ago", "3 h ago", else the date.
+func Ago(now, t time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case t.IsZero():
+		return "never"
+	case d < 5*time.Second:
+		return "just now"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	default:
+		return t.Format("2 Jan 2006")
+	}
+}
+
+// Clock writes the time of day, with the date when that is not today's.
+func Clock(now, t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	t = t.In(now.Location())
+	if now.Format(time.DateOnly) == t.Format(time.DateOnly) {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format("2 Jan 15:04")
+}
+
+// Nats writes a difference of log probabilities with the digits that a verdict turns on.
+func Nats(v float64) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return "not a number"
+	}
+	return fmt.Sprintf("%.3f", v)
+}
+
+// Percent writes a share of 0..1 as an SVG length: "37.50%".
+func Percent(share float64) string {
+	if math.IsNaN(share) {
+		share = 0
+	}
+	return strconv.FormatFloat(100*min(max(share, 0), 1), 'f', 2, 64) + "%"
+}

@@ -63,8 +63,8 @@ type Slot struct {
 	State     State
 	Status    string // the service's own word; "" before the component exists
 	Size      string // rank and bytes
-	Effect    string // what the newest proof measured and when; "" when there is none
-	Note      string // takes the place of size and effect: what it is doing, or why it stands
+	Proof     string // what is known of the newest proof; "" when there is none
+	Note      string // takes the place of size and proof: what it is doing, or why it stands
 	NoteLink  Link
 	TryURL    string // "" while it cannot answer
 	RemoveURL string // "" when it cannot be removed from here

@@ -10,37 +10,22 @@ import (
 // for every frame.
 const mostWords = 800
 
-// Diverge reads text against ref word by word: what is the same from the start, a flag naming the first word that differs,
-// and the rest with the words marked that the reference does not say in that order.
-//
-// While either is still being written its last word may be cut short, so it is not judged; and text that has only run ahead
-// of an unfinished reference does not differ from it yet.
-func Diverge(ref string, refDone bool, text string, textDone bool) (same, flag string, rest []Segment) {
-	refWords, words := cut(ref), cut(text)
-	if !refDone && len(refWords) > 0 {
-		refWords = refWords[:len(refWords)-1]
-	}
-	judged := len(words)
-	if !textDone && judged > 0 {
-		judged--
-	}
-	first := 0
-	for first < len(refWords) && first < judged && bare(refWords[first]) == bare(words[first]) {
-		first++
-	}
-	ended := textDone && first == judged && first < len(refWords) && refDone // it stopped where the reference goes on
+// Against cuts text where it first differs from reference, given as a byte offset or -1 for nowhere: what is the same, a
+// flag that names the place, and the rest with the words marked that the reference does not say in that order.
+func Against(reference, text string, at int) (same, flag string, rest []Segment) {
 	switch {
-	case ended:
-		return text, "ends here", nil
-	case first == judged, first == len(refWords) && !refDone:
+	case at < 0 || at > len(text):
 		return text, "", nil
+	case at == len(text):
+		return text, "ends here", nil
 	}
-	flag = "word " + strconv.Itoa(first+1)
-	same = strings.Join(words[:first], "")
-	if len(words)-first > mostWords || len(refWords)-first > mostWords {
-		return same, flag, []Segment{{Text: strings.Join(words[first:], "")}}
+	same = text[:at]
+	flag = "word " + strconv.Itoa(len(strings.Fields(same))+1)
+	refWords, words := cut(reference[min(at, len(reference)):]), cut(text[at:])
+	if len(words) > mostWords || len(refWords) > mostWords {
+		return same, flag, []Segment{{Text: text[at:]}}
 	}
-	return same, flag, marked(refWords[first:], words[first:])
+	return same, flag, marked(refWords, words)
 }
 
 // marked joins words into segments, marking those outside the longest common subsequence with ref.
@@ -59,12 +44,22 @@ func marked(ref, words []string) []Segment {
 		}
 	}
 	var segments []Segment
-	add := func(word string, isMarked bool) {
+	add := func(text string, isMarked bool) {
 		if n := len(segments); n > 0 && segments[n-1].Marked == isMarked {
-			segments[n-1].Text += word
+			segments[n-1].Text += text
 			return
 		}
-		segments = append(segments, Segment{Text: word, Marked: isMarked})
+		// The space before a marked word is not part of what differs.
+		word := strings.TrimLeftFunc(text, unicode.IsSpace)
+		if space := text[:len(text)-len(word)]; isMarked && space != "" {
+			if n := len(segments); n > 0 {
+				segments[n-1].Text += space
+			} else {
+				segments = append(segments, Segment{Text: space})
+			}
+			text = word
+		}
+		segments = append(segments, Segment{Text: text, Marked: isMarked})
 	}
 	i, j := 0, 0
 	for j < len(words) {

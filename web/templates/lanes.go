@@ -1,6 +1,9 @@
 package templates
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // TimeAxis places moments on an axis that begins at Start and is Length long.
 type TimeAxis struct {
@@ -40,8 +43,8 @@ func (a TimeAxis) Ticks() []Tick {
 	var ticks []Tick
 	for at := time.Duration(0); at < a.Length && len(ticks) < 10; at += step {
 		text := Took(at)
-		if at == 0 {
-			text = "0"
+		if at%time.Second == 0 && at < time.Minute {
+			text = strconv.Itoa(int(at/time.Second)) + " s"
 		}
 		ticks = append(ticks, Tick{X: a.At(a.Start.Add(at)), Text: text})
 	}

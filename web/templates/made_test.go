@@ -14,9 +14,9 @@ func madeDeck(icons string) templates.Deck {
 		return templates.Slot{ID: "slot-" + id, Name: name, Href: "/jobs/1", Version: version, Component: name + "-" + version, State: templates.State{Mark: mark, Word: word}, Status: status, Size: "rank 8 · 0.6 MB", RemoveURL: "/deployments/" + id + "/remove"}
 	}
 	proven := slot("1", "pirate", "v1", "proven", "Proven", "InService")
-	proven.About, proven.TryURL, proven.Effect = "Answers like a pirate", "/playground?adapter=pirate", "2.31 nats, 4 min ago"
+	proven.About, proven.TryURL, proven.Proof = "Answers like a pirate", "/playground?adapter=pirate", "2.31 nats, 4 min ago"
 	notProven := slot("2", "refund-policy", "v4", "inservice", "In service, not proven", "InService")
-	notProven.TryURL, notProven.Effect = "/playground", "The base changed since the proof"
+	notProven.TryURL, notProven.Proof = "/playground", "The base changed since the proof"
 	noEffect := slot("3", "tone-formal", "v3", "noeffect", "No effect", "InService")
 	noEffect.Note, noEffect.NoteLink = "Answers exactly as the base.", templates.Link{Href: "/jobs/3", Text: "See why"}
 	unclear := slot("4", "fr-support", "v1", "unclear", "Unclear", "InService")
@@ -123,7 +123,7 @@ func madeJobs(icons string) templates.Jobs {
 func madePlayground(icons string) templates.Playground {
 	base := "The capital of France is Paris. It lies on the river Seine."
 	text := "The capital o' France be Paris, matey! It lies on the Seine."
-	same, flag, rest := templates.Diverge(base, true, text, true)
+	same, flag, rest := templates.Against(base, text, 12)
 	num := func(v, u string) templates.Measure { return templates.Measure{Value: v, Unit: u} }
 	return templates.Playground{
 		Icons: icons,

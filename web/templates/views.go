@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"loradeck/internal/lora"
 )
 
 // State is a state as it is drawn: Mark picks colour and shape (a data-state), Word says it.
@@ -160,4 +162,58 @@ func Percent(share float64) string {
 		share = 0
 	}
 	return strconv.FormatFloat(100*min(max(share, 0), 1), 'f', 2, 64) + "%"
+}
+
+// ScreenState draws a deployment's state: the words of the deck with the shape and colour that belong to them.
+func ScreenState(s lora.State) State {
+	marks := map[lora.State]State{
+		lora.StateQueued:    {"queued", "Queued"},
+		lora.StateChecking:  {"creating", "Checking"},
+		lora.StatePacking:   {"creating", "Packing"},
+		lora.StateUploading: {"creating", "Uploading"},
+		lora.StateCreating:  {"creating", "Creating"},
+		lora.StateProving:   {"creating", "Proving"},
+		lora.StateNotProven: {"inservice", "In service, not proven"},
+		lora.StateProven:    {"proven", "Proven"},
+		lora.StateNoEffect:  {"noeffect", "No effect"},
+		lora.StateUnclear:   {"unclear", "Unclear"},
+		lora.StateFailed:    {"failed", "Failed"},
+		lora.StateUpdating:  {"updating", "Updating"},
+		lora.StateDeleting:  {"deleting", "Deleting"},
+		lora.StateGone:      {"gone", "Gone"},
+	}
+	if drawn, known := marks[s]; known {
+		return drawn
+	}
+	return State{Mark: "warn", Word: string(s)}
+}
+
+// ServiceState draws the service's status of an endpoint or a base. The service's own word is always shown beside it.
+func ServiceState(s lora.Status) State {
+	switch s {
+	case lora.StatusInService:
+		return State{"inservice", "In service"}
+	case lora.StatusCreating:
+		return State{"creating", "Creating"}
+	case lora.StatusUpdating:
+		return State{"updating", "Updating"}
+	case lora.StatusDeleting:
+		return State{"deleting", "Deleting"}
+	case lora.StatusFailed:
+		return State{"failed", "Failed"}
+	}
+	return State{"warn", "Needs a look"}
+}
+
+// VerdictState draws what a proof concluded.
+func VerdictState(v lora.Verdict) State {
+	switch v {
+	case lora.VerdictProven:
+		return ScreenState(lora.StateProven)
+	case lora.VerdictNoEffect:
+		return ScreenState(lora.StateNoEffect)
+	case lora.VerdictUnclear:
+		return ScreenState(lora.StateUnclear)
+	}
+	return ScreenState(lora.StateFailed)
 }

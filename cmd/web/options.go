@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	"loradeck/internal/lora"
+)
+
+// options are what the user asks for, by flag or by environment; a flag wins.
+type options struct {
+	command string // "", "local", "health", "version", "help"
+
+	addr        string
+	localAddr   string // "none" for no local platform
+	data        string
+	account     string // the local platform's account
+	region      string // and its region
+	hosts       []string
+	tokenFile   string
+	makeToken   bool
+	tlsCert     string
+	tlsKey      string
+	behindProxy bool
+}
+
+const usage = `Loradeck: see, ship, prove and compare LoRA adapters that share one base model.
+
+Usage
+  loradeck [flags]          the dashboard, with the local platform
+  loradeck local [flags]    the local platform alone, for other AWS clients
+  loradeck health [flags]   exit 0 when the dashboard at --addr answers
+  loradeck version          print the version
+
+Flags (each may be set in the environment by the name on its right)
+  --addr HOST:PORT         dashboard, 127.0.0.1:8080; port 0 takes a free one      LORADECK_ADDR
+  --local-addr HOST:PORT   local platform, 127.0.0.1:8090; "none" turns it off     LORADECK_LOCAL_ADDR
+  --data DIR               everything it keeps, ./data                             LORADECK_DATA
+  --local-account ID       account of the local platform, 000000000000             LORADECK_LOCAL_ACCOUNT
+  --local-region REGION    its region, us-east-1                                   LORADECK_LOCAL_REGION
+
+A dashboard that others can reach needs all three of
+  --token-file FILE        one "name role token" line a person; roles are          LORADECK_TOKEN_FILE
+                           watch, ship and admin
+  --tls-cert, --tls-key    certificate and key (PEM) or instead                    LORADECK_TLS_CERT, LORADECK_TLS_KEY
+  --behind-proxy           TLS ends at a proxy in front of it                      LORADECK_BEHIND_PROXY=true
+  --host NAME[,NAME…]      the names browsers use for it                           LORADECK_HOST
+and may have
+  --make-token             make the token file at first start, with one admin      LORADECK_MAKE_TOKEN=true
+
+When ready it prints its addresses on stdout, and everything else as log lines on stderr.
+`
+
+var errHelp = errors.New("help was asked for")
+
+// parseOptions reads the command line and the environment. Its errors are of kind lora.Invalid and say what to change.
+func parseOptions(args []string, getenv func(string) string) (options, error) {
+	var o options
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		o.command, args = args[0], args[1:]
+	}
+	switch o.command {
+	case "", "local", "health", "version":
+	case "help":
+		return o, errHelp
+	default:
+		return o, lora.Errorf(lora.Invalid, "There is no command %q. The commands are local, health and version; loradeck --help shows them.", o.command)
+	}
+
+	set := flag.NewFlagSet("loradeck", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	env := func(name, fallback string) string {
+		if v := getenv("LORADECK_" + name); v != "" {
+			return v
+		}
+		return fallback
+	}
+	var hosts string
+	var problem error
+	yes := func(name string) bool {
+		switch strings.ToLower(env(name, "false")) {
+		case "true", "1":
+			return true
+		case "false", "0":
+			return false
+		}
+		problem = lora.Errorf(lora.Invalid, "LORADECK_%s is %q; use true or false.", name, getenv("LORADECK_"+name))
+		return false
+	}
+	set.StringVar(&o.addr, "addr", env("ADDR", "127.0.0.1:8080"), "")
+	set.StringVar(&o.localAddr, "local-addr", env("LOCAL_ADDR", "127.0.0.1:8090"), "")
+	set.StringVar(&o.data, "data", env("DATA", "./data"), "")
+	set.StringVar(&o.account, "local-account", env("LOCAL_ACCOUNT", "000000000000"), "")
+	set.StringVar(&o.region, "local-region", env("LOCAL_REGION", "us-east-1"), "")
+	set.StringVar(&hosts, "host", env("HOST", ""), "")
+	set.StringVar(&o.tokenFile, "token-file", env("TOKEN_FILE", ""), "")
+	set.BoolVar(&o.makeToken, "make-token", yes("MAKE_TOKEN"), "")
+	set.StringVar(&o.tlsCert, "tls-cert", env("TLS_CERT", ""), "")
+	set.StringVar(&o.tlsKey, "tls-key", env("TLS_KEY", ""), "")
+	set.BoolVar(&o.behindProxy, "behind-proxy", yes("BEHIND_PROXY"), "")
+	if problem != nil {
+		return o, problem
+	}
+	if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return o, errHelp
+	} else if err != nil {
+		return o, lora.Wrap(err, lora.Invalid, "%s. loradeck --help lists the flags.", sentence(err.Error()))
+	}
+	if set.NArg() > 0 {
+		return o, lora.Errorf(lora.Invalid, "Nothing is done with %q. loradeck --help shows the usage.", strings.Join(set.Args(), " "))
+	}
+	for host := range strings.SplitSeq(hosts, ",") {
+		if host = strings.ToLower(strings.TrimSpace(host)); host != "" {
+			o.hosts = append(o.hosts, host)
+		}
+	}
+	return o, o.check()
+}
+
+var (
+	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]+$`)
+	hostForm    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+)
+
+func (o options) check() error {
+	for _, address := range []struct{ flag, value string }{{"--addr", o.addr}, {"--local-addr", o.localAddr}} {
+		if address.flag == "--local-addr" && address.value == "none" {
+			continue
+		}
+		if _, port, err := net.SplitHostPort(address.value); err != nil || port == "" {
+			return lora.Errorf(lora.Invalid, "%s is %q; it needs a host and a port, like 127.0.0.1:8080.", address.flag, address.value)
+		}
+	}
+	switch {
+	case o.data == "":
+		return lora.Errorf(lora.Invalid, "--data is empty; name the folder that keeps everything, like ./data.")
+	case !accountForm.MatchString(o.account):
+		return lora.Errorf(lora.Invalid, "--local-account is %q; an AWS account has twelve digits.", o.account)
+	case !regionForm.MatchString(o.region):
+		return lora.Errorf(lora.Invalid, "--local-region is %q; use the form of AWS regions, like us-east-1.", o.region)
+	case (o.tlsCert == "") != (o.tlsKey == ""):
+		return lora.Errorf(lora.Invalid, "--tls-cert and --tls-key go together; one of them is missing.")
+	case o.tlsCert != "" && o.behindProxy:
+		return lora.Errorf(lora.Invalid, "--tls-cert and --behind-proxy exclude each other: either this program ends TLS or the proxy does.")
+	case o.makeToken && o.tokenFile == "":
+		return lora.Errorf(lora.Invalid, "--make-token needs --token-file, the file to make.")
+	case o.command == "local" && o.localAddr == "none":
+		return lora.Errorf(lora.Invalid, "loradeck local with --local-addr none would run nothing; give it an address.")
+	}
+	for _, host := range o.hosts {
+		if !hostForm.MatchString(host) {
+			return lora.Errorf(lora.Invalid, "--host has %q; give host names without scheme or port, like deck.example.com.", host)
+		}
+	}
+	if o.command != "" || loopback(o.addr) {
+		return nil
+	}
+	var missing []string
+	if o.tokenFile == "" {
+		missing = append(missing, "--token-file")
+	}
+	if o.tlsCert == "" && !o.behindProxy {
+		missing = append(missing, "TLS (--tls-cert and --tls-key) or --behind-proxy")
+	}
+	if len(o.hosts) == 0 {
+		missing = append(missing, "--host with the names browsers use")
+	}
+	if len(missing) > 0 {
+		return lora.Errorf(lora.Invalid, "Others can reach %s, so the dashboard will not start there without %s. On 127.0.0.1 none of this is needed.", o.addr, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// loopback reports whether only this machine can reach a listener on addr.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// sentence gives text a capital letter.
+func sentence(text string) string {
+	return string(bytes.ToUpper([]byte(text[:1]))) + text[1:]
+}
+
+func printUsage(w io.Writer) { fmt.Fprint(w, usage) }

@@ -1,0 +1,43 @@
+//go:build amd64 && !purego
+
+package kernel
+
+// accelerated says that this machine has AVX2 and FMA and that its system saves the wide registers.
+var accelerated = cpuHasAVX2AndFMA()
+
+// Accelerated reports whether the assembly is in use.
+func Accelerated() bool { return accelerated }
+
+func cpuHasAVX2AndFMA() bool
+
+// The kernels below read only the first multiple of eight of k or n; strides are in bytes.
+
+//go:noescape
+func dot1F32(w, x *float32, k int) float32
+
+//go:noescape
+func dot1BF16(w *uint16, x *float32, k int) float32
+
+//go:noescape
+func dot8F32(w *float32, stride uintptr, x *float32, k int, out *float32)
+
+//go:noescape
+func dot8BF16(w *uint16, stride uintptr, x *float32, k int, out *float32)
+
+//go:noescape
+func dot4x3F32(w *float32, stride uintptr, x *float32, xStride uintptr, k int, out *float32, outStride uintptr)
+
+//go:noescape
+func dot4x3BF16(w *uint16, stride uintptr, x *float32, xStride uintptr, k int, out *float32, outStride uintptr)
+
+//go:noescape
+func mixF32(y, m *float32, stride uintptr, weights *float32, rows, n int)
+
+//go:noescape
+func mixBF16(y *float32, m *uint16, stride uintptr, weights *float32, rows, n int)
+
+//go:noescape
+func expSum(s *float32, n int, top, scale float32) float32
+
+//go:noescape
+func siluMul(gate, up *float32, n int)

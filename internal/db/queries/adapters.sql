@@ -1,0 +1,21 @@
+-- name: PutAdapter :one
+INSERT INTO adapter (tenant, name, about, created_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (tenant, name) DO UPDATE SET about = CASE WHEN excluded.about = '' THEN adapter.about ELSE excluded.about END
+RETURNING *;
+
+-- name: VersionByDigest :one
+SELECT * FROM version WHERE adapter_id = ? AND digest = ?;
+
+-- name: AddVersion :one
+INSERT INTO version (adapter_id, number, digest, rank, alpha, targets, bytes, prompts, created_at)
+VALUES (sqlc.arg(adapter_id), (SELECT coalesce(max(v.number), 0) + 1 FROM version v WHERE v.adapter_id = sqlc.arg(adapter_id)), sqlc.arg(digest), sqlc.arg(rank), sqlc.arg(alpha), sqlc.arg(targets), sqlc.arg(bytes), sqlc.arg(prompts), sqlc.arg(created_at))
+RETURNING *;
+
+-- name: Version :one
+SELECT * FROM version WHERE id = ?;
+
+-- name: Adapter :one
+SELECT * FROM adapter WHERE id = ?;
+
+-- name: SetVersionArchive :exec
+UPDATE version SET archive_digest = ?, archive_bytes = ? WHERE id = ?;

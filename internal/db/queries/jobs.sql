@@ -1,0 +1,88 @@
+-- name: AddJob :one
+INSERT INTO job (kind, title, claim, place_id, deployment_id, args, state, run_at, created_at) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?)
+RETURNING *;
+
+-- name: AddStep :exec
+INSERT INTO step (job_id, n, name, state) VALUES (?, ?, ?, 'waiting');
+
+-- The next job that is due and whose claim no older job holds.
+-- name: ClaimJob :one
+UPDATE job SET state = 'running', started_at = coalesce(started_at, CAST(sqlc.arg(now) AS INTEGER))
+WHERE id = (
+    SELECT q.id FROM job q
+    WHERE q.state = 'queued' AND q.run_at <= CAST(sqlc.arg(now) AS INTEGER)
+      AND NOT EXISTS (SELECT 1 FROM job o WHERE o.claim = q.claim AND o.id < q.id AND o.state IN ('queued', 'running'))
+    ORDER BY q.run_at, q.id LIMIT 1)
+RETURNING *;
+
+-- name: NextRunAt :one
+SELECT CAST(coalesce(min(q.run_at), 0) AS INTEGER) FROM job q
+WHERE q.state = 'queued' AND NOT EXISTS (SELECT 1 FROM job o WHERE o.claim = q.claim AND o.id < q.id AND o.state IN ('queued', 'running'));
+
+-- name: RunningJobs :many
+SELECT * FROM job WHERE state = 'running' ORDER BY id;
+
+-- name: RequeueJob :exec
+UPDATE job SET state = 'queued', run_at = ? WHERE id = ? AND state = 'running';
+
+-- name: AdvanceJob :exec
+UPDATE job SET step = ? WHERE id = ?;
+
+-- name: EndJob :exec
+UPDATE job SET state = ?, reason = ?, ended_at = ? WHERE id = ?;
+
+-- name: StartStep :exec
+UPDATE step SET state = 'running', started_at = coalesce(started_at, ?) WHERE job_id = ? AND n = ?;
+
+-- name: EndStep :exec
+UPDATE step SET state = ?, note = ?, output = ?, ended_at = ? WHERE job_id = ? AND n = ?;
+
+-- name: NoteStep :exec
+UPDATE step SET note = ? WHERE job_id = ? AND n = ?;
+
+-- name: SaveStepOutput :exec
+UPDATE step SET output = ?, note = ? WHERE job_id = ? AND n = ?;
+
+-- name: StartAttempt :one
+INSERT INTO attempt (job_id, step, number, started_at, outcome)
+VALUES (sqlc.arg(job_id), sqlc.arg(step), (SELECT coalesce(max(a.number), 0) + 1 FROM attempt a WHERE a.job_id = sqlc.arg(job_id) AND a.step = sqlc.arg(step)), sqlc.arg(started_at), 'running')
+RETURNING number;
+
+-- name: EndAttempt :exec
+UPDATE attempt SET outcome = ?, reason = ?, ended_at = ? WHERE job_id = ? AND step = ? AND number = ?;
+
+-- name: CrashOpenAttempts :exec
+UPDATE attempt SET outcome = 'crashed', reason = ?, ended_at = ? WHERE job_id = ? AND outcome = 'running';
+
+-- An orderly stop costs no attempt, so stopped ones do not count.
+-- name: CountAttempts :one
+SELECT count(*) FROM attempt WHERE job_id = ? AND step = ? AND outcome <> 'stopped';
+
+-- name: Job :one
+SELECT * FROM job WHERE id = ?;
+
+-- name: Steps :many
+SELECT * FROM step WHERE job_id = ? ORDER BY n;
+
+-- name: Attempts :many
+SELECT * FROM attempt WHERE job_id = ? ORDER BY step, number;
+
+-- name: JobsBefore :many
+SELECT j.*, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
+    (SELECT count(*) FROM step t WHERE t.job_id = j.id) AS steps,
+    CAST(coalesce(p.verdict, '') AS TEXT) AS verdict
+FROM job j
+LEFT JOIN step s ON s.job_id = j.id AND s.n = j.step
+LEFT JOIN proof p ON p.job_id = j.id
+WHERE j.id < sqlc.arg(before) ORDER BY j.id DESC LIMIT sqlc.arg(most);
+
+-- name: ActiveJobs :many
+SELECT j.*, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
+    (SELECT count(*) FROM step t WHERE t.job_id = j.id) AS steps,
+    (SELECT count(*) FROM job o WHERE o.claim = j.claim AND o.id < j.id AND o.state IN ('queued', 'running')) AS ahead
+FROM job j
+LEFT JOIN step s ON s.job_id = j.id AND s.n = j.step
+WHERE j.state IN ('queued', 'running') ORDER BY j.id;
+
+-- name: NewestJobOfClaim :one
+SELECT * FROM job WHERE claim = ? AND state IN ('queued', 'running') ORDER BY id DESC LIMIT 1;

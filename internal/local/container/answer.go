@@ -1,0 +1,212 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"unicode/utf8"
+)
+
+// exchange is one invocation being answered: what was asked, settled, and how the answer is to look.
+type exchange struct {
+	id         string
+	model      string // as the answer names it
+	fields     values
+	streaming  streaming
+	choices    int       // answers per prompt
+	requests   []Request // prompts × choices, prompt by prompt
+	echo       []string  // per request: text put before the answer
+	promptOnly bool      // the answer is the echo alone
+	logprobs   int       // -1 none
+	asIDs      bool      // tokens in logprobs as "token_id:N"
+	returnIDs  bool
+	role       string // of a chat answer
+}
+
+// newExchange settles the parts that chat and completion share; prefix is "cmpl-" or "chatcmpl-".
+func newExchange(r *http.Request, v values, s streaming, prefix, model string) *exchange {
+	id := r.Header.Get("X-Request-Id")
+	if id == "" {
+		id = v.text("request_id")
+	}
+	if id == "" {
+		id = randomID()
+	}
+	return &exchange{
+		id: prefix + id, model: model, fields: v, streaming: s, choices: int(v.integer("n", 1)), logprobs: -1,
+		asIDs: v.flag("return_tokens_as_token_ids"), returnIDs: v.flag("return_token_ids"),
+	}
+}
+
+// spread makes one request per choice; each choice has a seed of its own, counted up from the client's.
+func (x *exchange) spread(request Request) {
+	for i := range x.choices {
+		one := request
+		if request.Seed != nil {
+			seed := *request.Seed + uint64(i)
+			one.Seed = &seed
+		}
+		x.requests = append(x.requests, one)
+	}
+}
+
+// promptTokens counts each prompt once.
+func (x *exchange) promptTokens() int {
+	sum := 0
+	for i := 0; i < len(x.requests); i += x.choices {
+		sum += len(x.requests[i].Tokens)
+	}
+	return sum
+}
+
+// answer is what one request has come to so far.
+type answer struct {
+	text       string
+	tokens     []Token
+	finish     *string
+	stopReason any
+}
+
+// take adds a chunk and gives the text it shows, with the stop string put back where the client wants to see it.
+func (x *exchange) take(a *answer, i int, chunk Chunk, eos []int) string {
+	shown := chunk.Text
+	a.tokens = append(a.tokens, chunk.Tokens...)
+	if chunk.Finish != "" {
+		a.finish = &chunk.Finish
+		switch last := len(a.tokens) - 1; {
+		case chunk.StopString != "":
+			a.stopReason = chunk.StopString
+			if x.fields.flag("include_stop_str_in_output") {
+				shown += chunk.StopString
+			}
+		case chunk.Finish == "stop" && last >= 0 && slices.Contains(x.requests[i].StopTokens, a.tokens[last].ID) && !slices.Contains(eos, a.tokens[last].ID):
+			a.stopReason = a.tokens[last].ID
+		}
+	}
+	a.text += shown
+	return shown
+}
+
+// piece is a chunk of one of several requests, or the error that ended them.
+type piece struct {
+	request int
+	chunk   Chunk
+	err     error
+}
+
+// generate runs every request of x side by side and hands their chunks to emit, one at a time. It ends at the first error,
+// emit's included, and then stops what is still running.
+func (c *Container) generate(ctx context.Context, x *exchange, emit func(request int, chunk Chunk) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	pieces := make(chan piece)
+	var running sync.WaitGroup
+	for i, request := range x.requests {
+		running.Go(func() { c.run(ctx, i, request, pieces) })
+	}
+	go func() { running.Wait(); close(pieces) }()
+	defer func() {
+		cancel()
+		for range pieces { // until every request has let go
+		}
+	}()
+	c.promptTokens.Add(int64(x.promptTokens()))
+	for p := range pieces {
+		if p.err != nil {
+			return p.err
+		}
+		c.generatedTokens.Add(int64(len(p.chunk.Tokens)))
+		if err := emit(p.request, p.chunk); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func (c *Container) run(ctx context.Context, i int, request Request, pieces chan<- piece) {
+	send := func(p piece) bool {
+		select {
+		case pieces <- p:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			send(piece{request: i, err: fmt.Errorf("generation crashed: %v", fault)})
+		}
+	}()
+	for chunk, err := range c.engine.Generate(ctx, request) {
+		if !send(piece{request: i, chunk: chunk, err: err}) || err != nil {
+			return
+		}
+	}
+}
+
+// collect generates everything before anything is answered; false when there is no answer to give or it has been given.
+func (c *Container) collect(w http.ResponseWriter, r *http.Request, x *exchange) ([]answer, bool) {
+	answers := make([]answer, len(x.requests))
+	err := c.generate(r.Context(), x, func(i int, chunk Chunk) error {
+		x.take(&answers[i], i, chunk, c.eos)
+		return nil
+	})
+	switch {
+	case err == nil:
+		return answers, true
+	case r.Context().Err() != nil: // the client has gone, or the container closes
+		refuse(w, badRequest("Client disconnected"))
+	default:
+		c.log.ErrorContext(r.Context(), "generation failed", "err", err)
+		refuse(w, &refusal{http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError), "EngineCore encountered an issue. See stack trace (above) for the root cause."})
+	}
+	return nil, false
+}
+
+// usage is the token count of an answer.
+type usage struct {
+	PromptTokens     int `json:"prompt_tokens"`
+	TotalTokens      int `json:"total_tokens"`
+	CompletionTokens int `json:"completion_tokens"`
+}
+
+// fullUsage is usage as complete answers have it.
+type fullUsage struct {
+	usage
+	PromptTokensDetails *struct{} `json:"prompt_tokens_details"`
+}
+
+func count(prompt, completion int) usage {
+	return usage{PromptTokens: prompt, TotalTokens: prompt + completion, CompletionTokens: completion}
+}
+
+func (x *exchange) total(answers []answer) usage {
+	sum := 0
+	for _, a := range answers {
+		sum += len(a.tokens)
+	}
+	return count(x.promptTokens(), sum)
+}
+
+// ids are the tokens of an answer when the client asked for them.
+func (x *exchange) ids(tokens []Token) []int {
+	if !x.returnIDs {
+		return nil
+	}
+	out := make([]int, len(tokens))
+	for i, t := range tokens {
+		out[i] = t.ID
+	}
+	return out
+}
+
+func (x *exchange) promptIDs(request int) []int {
+	if !x.returnIDs {
+		return nil
+	}
+	return x.requests[request].Tokens
+}
+
+// length counts characters as Python does.
+func length(s string) int { return utf8.RuneCountInString(s) }

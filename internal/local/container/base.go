@@ -1,0 +1,143 @@
+package container
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"loradeck/internal/lora"
+)
+
+// base is what decoding an adapter needs to know of the base: which modules it has and how wide they are.
+type base struct {
+	architecture string
+	context      int // max_position_embeddings
+	layers       int
+	hidden       int
+	intermediate int
+	queries      int // width of all query heads
+	keys         int // width of all key heads
+	vocab        int
+	defaults     sampling // from generation_config.json
+}
+
+// readBase reads the base's config.json and generation_config.json. The engine judges the base itself; this only fails
+// where the numbers are not there at all.
+func readBase(dir string) (base, error) {
+	var config struct {
+		Architectures []string `json:"architectures"`
+		Context       int      `json:"max_position_embeddings"`
+		Layers        int      `json:"num_hidden_layers"`
+		Hidden        int      `json:"hidden_size"`
+		Intermediate  int      `json:"intermediate_size"`
+		Heads         int      `json:"num_attention_heads"`
+		KeyHeads      int      `json:"num_key_value_heads"`
+		HeadDim       int      `json:"head_dim"`
+		Vocab         int      `json:"vocab_size"`
+	}
+	if err := readConfig(filepath.Join(dir, "config.json"), &config); err != nil {
+		return base{}, lora.Wrap(err, lora.Invalid, "The model has no readable config.json. Put the Hugging Face files of the base under its S3 prefix.")
+	}
+	if config.Heads <= 0 || config.Hidden <= 0 || config.Layers <= 0 {
+		return base{}, lora.Errorf(lora.Invalid, "The model's config.json names no hidden_size, num_hidden_layers or num_attention_heads: it is not a language model this platform can run.")
+	}
+	if config.KeyHeads == 0 {
+		config.KeyHeads = config.Heads
+	}
+	if config.HeadDim == 0 {
+		config.HeadDim = config.Hidden / config.Heads
+	}
+	b := base{
+		context: config.Context, layers: config.Layers, hidden: config.Hidden, intermediate: config.Intermediate,
+		queries: config.Heads * config.HeadDim, keys: config.KeyHeads * config.HeadDim, vocab: config.Vocab,
+		defaults: sampling{temperature: 1, topP: 1},
+	}
+	if len(config.Architectures) > 0 {
+		b.architecture = config.Architectures[0]
+	}
+	return b, nil
+}
+
+// readDefaults takes the sampling defaults a base brings along, as vLLM does unless told otherwise. Repetition penalty and
+// min_p have no counterpart in the engine; the names of those that would change answers come back.
+func (b *base) readDefaults(dir string) (unmet []string, err error) {
+	var config struct {
+		Temperature *float64 `json:"temperature"`
+		TopP        *float64 `json:"top_p"`
+		TopK        *int     `json:"top_k"`
+		MaxTokens   *int     `json:"max_new_tokens"`
+		Repetition  *float64 `json:"repetition_penalty"`
+		MinP        *float64 `json:"min_p"`
+	}
+	switch err := readConfig(filepath.Join(dir, "generation_config.json"), &config); {
+	case os.IsNotExist(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("generation_config.json: %w", err)
+	}
+	set(&b.defaults.temperature, config.Temperature)
+	set(&b.defaults.topP, config.TopP)
+	set(&b.defaults.topK, config.TopK)
+	set(&b.defaults.maxTokens, config.MaxTokens)
+	if config.Repetition != nil && *config.Repetition != 1 {
+		unmet = append(unmet, "repetition_penalty")
+	}
+	if config.MinP != nil && *config.MinP != 0 {
+		unmet = append(unmet, "min_p")
+	}
+	return unmet, nil
+}
+
+func set[T any](into *T, value *T) {
+	if value != nil {
+		*into = *value
+	}
+}
+
+func readConfig(path string, into any) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, into)
+}
+
+// linear is a module LoRA can sit on. Packed ones live inside a fused projection in vLLM, which then passes over a missing
+// half.
+type linear struct {
+	path    string
+	in, out int
+	packed  bool
+}
+
+// linears lists the modules in the order in which vLLM copies an adapter into its slot: that order decides which of several
+// wrong sizes is named.
+func (b base) linears() []linear {
+	var out []linear
+	for i := range b.layers {
+		attention, mlp := fmt.Sprintf("model.layers.%d.self_attn.", i), fmt.Sprintf("model.layers.%d.mlp.", i)
+		out = append(out,
+			linear{attention + "q_proj", b.hidden, b.queries, true},
+			linear{attention + "k_proj", b.hidden, b.keys, true},
+			linear{attention + "v_proj", b.hidden, b.keys, true},
+			linear{attention + "o_proj", b.queries, b.hidden, false},
+			linear{mlp + "gate_proj", b.hidden, b.intermediate, true},
+			linear{mlp + "up_proj", b.hidden, b.intermediate, true},
+			linear{mlp + "down_proj", b.intermediate, b.hidden, false},
+		)
+	}
+	return out
+}
+
+// expected are the last parts of module names that vLLM 0.11.2 takes for this base, in the order its message had when it
+// was recorded. Qwen2 and Gemma take no LoRA on their embeddings (facts §4.4).
+func (b base) expected() []string {
+	all := []string{"o_proj", "k_proj", "up_proj", "gate_proj", "down_proj", "v_proj", "lm_head", "q_proj", "embed_tokens"}
+	if strings.HasPrefix(b.architecture, "Qwen2") || strings.HasPrefix(b.architecture, "Gemma") {
+		return slices.DeleteFunc(all, func(name string) bool { return name == "lm_head" || name == "embed_tokens" })
+	}
+	return all
+}

@@ -1,0 +1,176 @@
+package container
+
+import "net/http"
+
+type chatAnswer struct {
+	ID                string       `json:"id"`
+	Object            string       `json:"object"`
+	Created           int64        `json:"created"`
+	Model             string       `json:"model"`
+	Choices           []chatChoice `json:"choices"`
+	ServiceTier       any          `json:"service_tier"`
+	SystemFingerprint any          `json:"system_fingerprint"`
+	Usage             fullUsage    `json:"usage"`
+	PromptLogprobs    any          `json:"prompt_logprobs"`
+	PromptTokenIDs    []int        `json:"prompt_token_ids"`
+	KVTransferParams  any          `json:"kv_transfer_params"`
+}
+
+type chatChoice struct {
+	Index        int           `json:"index"`
+	Message      chatMessage   `json:"message"`
+	Logprobs     *chatLogprobs `json:"logprobs"`
+	FinishReason *string       `json:"finish_reason"`
+	StopReason   any           `json:"stop_reason"`
+	TokenIDs     []int         `json:"token_ids"`
+}
+
+type chatMessage struct {
+	Role             string     `json:"role"`
+	Content          string     `json:"content"`
+	Refusal          any        `json:"refusal"`
+	Annotations      any        `json:"annotations"`
+	Audio            any        `json:"audio"`
+	FunctionCall     any        `json:"function_call"`
+	ToolCalls        []struct{} `json:"tool_calls"`
+	Reasoning        any        `json:"reasoning"`
+	ReasoningContent any        `json:"reasoning_content"`
+}
+
+func (c *Container) fullChat(w http.ResponseWriter, r *http.Request, x *exchange) {
+	created := c.now().Unix()
+	answers, ok := c.collect(w, r, x)
+	if !ok {
+		return
+	}
+	if x.logprobs >= 0 && broken(answers) {
+		crash(w)
+		return
+	}
+	out := chatAnswer{
+		ID: x.id, Object: "chat.completion", Created: created, Model: x.model, Choices: []chatChoice{},
+		Usage: fullUsage{usage: x.total(answers)}, PromptTokenIDs: x.promptIDs(0),
+	}
+	for i, a := range answers {
+		out.Choices = append(out.Choices, chatChoice{
+			Index:    i,
+			Message:  chatMessage{Role: x.role, Content: a.text, ToolCalls: []struct{}{}},
+			Logprobs: x.chatLogprobs(a.tokens), FinishReason: a.finish, StopReason: a.stopReason, TokenIDs: x.ids(a.tokens),
+		})
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+// The chunks of a streamed chat leave out what was not set, so each kind has a shape of its own: the opening of a choice,
+// a piece of text, the last piece of a choice, the counts.
+type chatHead struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	Model   string `json:"model"`
+}
+
+type chatOpening struct {
+	chatHead
+	Choices        [1]chatOpeningChoice `json:"choices"`
+	Usage          *usage               `json:"usage,omitempty"`
+	PromptTokenIDs []int                `json:"prompt_token_ids"`
+}
+
+type chatOpeningChoice struct {
+	Index int `json:"index"`
+	Delta struct {
+		Role             string `json:"role"`
+		Content          string `json:"content"`
+		ReasoningContent any    `json:"reasoning_content"`
+	} `json:"delta"`
+	Logprobs     any `json:"logprobs"`
+	FinishReason any `json:"finish_reason"`
+}
+
+type chatPiece struct {
+	chatHead
+	Choices [1]any `json:"choices"`
+	Usage   *usage `json:"usage,omitempty"`
+}
+
+type chatDelta struct {
+	Content          string `json:"content"`
+	ReasoningContent any    `json:"reasoning_content"`
+}
+
+type chatPieceChoice struct {
+	Index        int           `json:"index"`
+	Delta        chatDelta     `json:"delta"`
+	Logprobs     *chatLogprobs `json:"logprobs"`
+	FinishReason any           `json:"finish_reason"`
+	TokenIDs     []int         `json:"token_ids"`
+}
+
+type chatLastChoice struct {
+	Index        int           `json:"index"`
+	Delta        chatDelta     `json:"delta"`
+	Logprobs     *chatLogprobs `json:"logprobs"`
+	FinishReason string        `json:"finish_reason"`
+	StopReason   any           `json:"stop_reason"`
+	TokenIDs     []int         `json:"token_ids"`
+}
+
+type chatCounts struct {
+	chatHead
+	Choices []struct{} `json:"choices"`
+	Usage   usage      `json:"usage"`
+}
+
+func (c *Container) streamChat(w http.ResponseWriter, r *http.Request, x *exchange) {
+	stream := openEvents(w)
+	head := chatHead{ID: x.id, Object: "chat.completion.chunk", Created: c.now().Unix(), Model: x.model}
+	answers := make([]answer, len(x.requests))
+	opened := false
+	err := c.generate(r.Context(), x, func(i int, piece Chunk) error {
+		if !opened {
+			opened = true
+			if err := x.sendOpenings(stream, head); err != nil {
+				return err
+			}
+		}
+		a := &answers[i]
+		text := x.take(a, i, piece, c.eos)
+		if text == "" && len(a.tokens) == 0 && a.finish == nil {
+			return nil
+		}
+		out := chatPiece{chatHead: head}
+		delta, logprobs, ids := chatDelta{Content: text}, x.chatLogprobs(piece.Tokens), x.ids(piece.Tokens)
+		if a.finish != nil {
+			out.Choices[0] = chatLastChoice{i, delta, logprobs, *a.finish, a.stopReason, ids}
+		} else {
+			out.Choices[0] = chatPieceChoice{i, delta, logprobs, nil, ids}
+		}
+		if x.streaming.continuous {
+			counts := count(len(x.requests[i].Tokens), len(a.tokens))
+			out.Usage = &counts
+		}
+		return stream.send(out)
+	})
+	if err == nil && x.streaming.usage {
+		err = stream.send(chatCounts{chatHead: head, Choices: []struct{}{}, Usage: x.total(answers)})
+	}
+	c.endStream(r, stream, err)
+}
+
+// sendOpenings opens every choice with its role, before the first text of any.
+func (x *exchange) sendOpenings(stream *events, head chatHead) error {
+	for i := range x.requests {
+		out := chatOpening{chatHead: head, PromptTokenIDs: x.promptIDs(i)}
+		out.Choices[0].Index = i
+		out.Choices[0].Delta.Role = x.role
+		if x.streaming.continuous {
+			counts := count(len(x.requests[i].Tokens), 0)
+			out.Usage = &counts
+		}
+		if err := stream.send(out); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package container
+
+import "net/http"
+
+// completionRequest is a body that fits the completion schema.
+type completionRequest struct {
+	fields    values
+	prompt    any
+	streaming streaming
+	nullLimit bool // max_tokens was given as null
+}
+
+func completionSchema() schema {
+	return shared(schema{
+		"prompt": {anything, false}, "prompt_embeds": {anything, false}, "echo": {boolean, false}, "logprobs": {integer, false},
+		"n": {integer, true}, "suffix": {text, false},
+	})
+}
+
+const noPrompt = "Either prompt or prompt_embeds must be provided and non-empty."
+
+// readCompletion fits body to the completion schema; fault says why it does not.
+func readCompletion(body *object) (completionRequest, string) {
+	if prompt := body.get("prompt"); (prompt == nil || prompt == any("")) && !truthy(body.get("prompt_embeds")) {
+		return completionRequest{}, noPrompt
+	}
+	v, bad := completionSchema().read(body)
+	if bad != "" {
+		return completionRequest{}, bad + " is not valid"
+	}
+	if v.integer("logprobs", 0) < 0 {
+		return completionRequest{}, "`logprobs` must be a positive value."
+	}
+	s, ok := readStreaming(v)
+	if !ok {
+		return completionRequest{}, "Stream options can only be defined when `stream=True`."
+	}
+	if _, _, ok := prompts(body.get("prompt")); !ok {
+		return completionRequest{}, "prompt is not valid"
+	}
+	limit, given := body.values["max_tokens"]
+	return completionRequest{fields: v, prompt: body.get("prompt"), streaming: s, nullLimit: given && limit == nil}, ""
+}
+
+// prompts sorts out the four forms of a prompt: a text, texts, tokens, lists of tokens. ok is false when it is none.
+func prompts(value any) (texts []string, tokens [][]int, ok bool) {
+	switch p := value.(type) {
+	case nil:
+		return nil, nil, true
+	case string:
+		return []string{p}, nil, true
+	case []any:
+		if texts, ok := asTexts(p); ok {
+			return texts, nil, true
+		}
+		if one, ok := asIntegers(p); ok {
+			return nil, [][]int{one}, true
+		}
+		for _, item := range p {
+			one, ok := asIntegers(item)
+			if !ok {
+				return nil, nil, false
+			}
+			tokens = append(tokens, one)
+		}
+		return nil, tokens, true
+	}
+	return nil, nil, false
+}
+
+// completion answers a completion, judging it in vLLM's order: the model, the prompts, the numbers; what this platform
+// does not do comes last.
+func (c *Container) completion(w http.ResponseWriter, r *http.Request, q completionRequest) {
+	adapter, shown, refused := c.find(q.fields.text("model"))
+	if refused == nil && q.fields.has("suffix") {
+		refused = badRequest("suffix is not currently supported")
+	}
+	x := newExchange(r, q.fields, q.streaming, "cmpl-", shown)
+	if refused == nil {
+		refused = c.prepareCompletion(x, q, adapter)
+	}
+	switch {
+	case refused != nil:
+		refuse(w, refused)
+	case q.nullLimit:
+		crash(w) // vLLM 0.11.2 asserts that the limit is a number, only later
+	case x.streaming.on:
+		c.streamCompletion(w, r, x)
+	default:
+		c.fullCompletion(w, r, x)
+	}
+}
+
+func (c *Container) prepareCompletion(x *exchange, q completionRequest, adapter string) *refusal {
+	v := q.fields
+	if truthy(v["prompt_embeds"]) {
+		return badRequest("You must set `--enable-prompt-embeds` to input `prompt_embeds`.")
+	}
+	encoded, texts, refused := c.encodePrompts(v, q.prompt)
+	if refused != nil {
+		return refused
+	}
+	wanted := v.integer("max_tokens", 16)
+	limit := &wanted
+	switch {
+	case q.nullLimit:
+		limit = nil
+	case v.flag("echo") && wanted == 0:
+		one := int64(1)
+		limit, x.promptOnly = &one, true
+	}
+	if v.has("logprobs") {
+		x.logprobs = int(v.integer("logprobs", 0))
+	}
+	for i, tokens := range encoded {
+		request, refused := c.request(v, adapter, tokens, limit, x.logprobs)
+		if refused != nil {
+			return refused
+		}
+		x.spread(request)
+		for range x.choices {
+			if v.flag("echo") {
+				x.echo = append(x.echo, texts[i])
+			} else {
+				x.echo = append(x.echo, "")
+			}
+		}
+	}
+	if v.flag("echo") && x.logprobs >= 0 {
+		return badRequest("%s", notHere("echo together with logprobs"))
+	}
+	if name := beyond(v); name != "" {
+		return badRequest("%s", notHere(name))
+	}
+	return nil
+}
+
+// encodePrompts gives the tokens of every prompt and the text that echo shows. Room for the whole answer is asked for here,
+// which is why a large max_tokens makes the context length in the message negative.
+func (c *Container) encodePrompts(v values, prompt any) (encoded [][]int, shown []string, refused *refusal) {
+	texts, tokens, _ := prompts(prompt)
+	if len(texts) == 0 && (len(tokens) == 0 || len(tokens[0]) == 0) {
+		return nil, nil, badRequest("please provide at least one prompt")
+	}
+	special := !v.has("add_special_tokens") || v.flag("add_special_tokens")
+	for _, text := range texts {
+		encoded, shown = append(encoded, c.engine.Encode(text, special)), append(shown, text)
+	}
+	for _, ids := range tokens {
+		text := ""
+		if v.flag("echo") && !v.flag("return_token_ids") {
+			text = c.engine.Decode(ids)
+		}
+		encoded, shown = append(encoded, ids), append(shown, text)
+	}
+	most := c.context - int(v.integer("max_tokens", 16))
+	for i, ids := range encoded {
+		if len(ids) > most {
+			return nil, nil, badRequest("This model's maximum context length is %d tokens. However, your request has %d input tokens. Please reduce the length of the input messages.", most, len(ids))
+		}
+		if v.flag("return_token_ids") {
+			shown[i] = ""
+		}
+	}
+	return encoded, shown, nil
+}
+
+type completionAnswer struct {
+	ID                string             `json:"id"`
+	Object            string             `json:"object"`
+	Created           int64              `json:"created"`
+	Model             string             `json:"model"`
+	Choices           []completionChoice `json:"choices"`
+	ServiceTier       any                `json:"service_tier"`
+	SystemFingerprint any                `json:"system_fingerprint"`
+	Usage             fullUsage          `json:"usage"`
+	KVTransferParams  any                `json:"kv_transfer_params"`
+}
+
+type completionChoice struct {
+	Index          int                 `json:"index"`
+	Text           string              `json:"text"`
+	Logprobs       *completionLogprobs `json:"logprobs"`
+	FinishReason   *string             `json:"finish_reason"`
+	StopReason     any                 `json:"stop_reason"`
+	TokenIDs       []int               `json:"token_ids"`
+	PromptLogprobs any                 `json:"prompt_logprobs"`
+	PromptTokenIDs []int               `json:"prompt_token_ids"`
+}
+
+func (c *Container) fullCompletion(w http.ResponseWriter, r *http.Request, x *exchange) {
+	created := c.now().Unix()
+	answers, ok := c.collect(w, r, x)
+	if !ok {
+		return
+	}
+	if x.logprobs >= 0 && broken(answers) {
+		crash(w)
+		return
+	}
+	out := completionAnswer{
+		ID: x.id, Object: "text_completion", Created: created, Model: x.model, Choices: []completionChoice{},
+		Usage: fullUsage{usage: x.total(answers)},
+	}
+	for i, a := range answers {
+		text := x.echo[i] + a.text
+		if x.promptOnly {
+			text = x.echo[i]
+		}
+		out.Choices = append(out.Choices, completionChoice{
+			Index: i, Text: text, Logprobs: x.completionLogprobs(a.tokens, 0), FinishReason: a.finish, StopReason: a.stopReason,
+			TokenIDs: x.ids(a.tokens), PromptTokenIDs: x.promptIDs(i),
+		})
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+type completionChunk struct {
+	ID      string                  `json:"id"`
+	Object  string                  `json:"object"`
+	Created int64                   `json:"created"`
+	Model   string                  `json:"model"`
+	Choices []completionChunkChoice `json:"choices"`
+	Usage   any                     `json:"usage"`
+}
+
+type completionChunkChoice struct {
+	Index          int                 `json:"index"`
+	Text           string              `json:"text"`
+	Logprobs       *completionLogprobs `json:"logprobs"`
+	FinishReason   *string             `json:"finish_reason"`
+	StopReason     any                 `json:"stop_reason"`
+	PromptTokenIDs []int               `json:"prompt_token_ids"`
+	TokenIDs       []int               `json:"token_ids"`
+}
+
+func (c *Container) streamCompletion(w http.ResponseWriter, r *http.Request, x *exchange) {
+	stream := openEvents(w)
+	chunk := completionChunk{ID: x.id, Object: "text_completion", Created: c.now().Unix(), Model: x.model}
+	answers := make([]answer, len(x.requests))
+	begun := make([]bool, len(x.requests))
+	err := c.generate(r.Context(), x, func(i int, piece Chunk) error {
+		a := &answers[i]
+		offset := length(a.text)
+		text := x.take(a, i, piece, c.eos)
+		if text == "" && len(a.tokens) == 0 && a.finish == nil {
+			return nil
+		}
+		choice := completionChunkChoice{
+			Index: i, Text: text, Logprobs: x.completionLogprobs(piece.Tokens, offset), StopReason: a.stopReason,
+			FinishReason: a.finish, TokenIDs: x.ids(piece.Tokens),
+		}
+		if !begun[i] {
+			begun[i] = true
+			choice.PromptTokenIDs = x.promptIDs(i)
+			choice.Text = x.echo[i] + text
+			if x.promptOnly {
+				choice.Text = x.echo[i]
+			}
+		}
+		chunk.Choices, chunk.Usage = []completionChunkChoice{choice}, nil
+		if x.streaming.continuous {
+			chunk.Usage = fullUsage{usage: count(len(x.requests[i].Tokens), len(a.tokens))}
+		}
+		return stream.send(chunk)
+	})
+	if err == nil && x.streaming.usage {
+		chunk.Choices, chunk.Usage = []completionChunkChoice{}, x.total(answers)
+		err = stream.send(chunk)
+	}
+	c.endStream(r, stream, err)
+}
+
+func (c *Container) endStream(r *http.Request, stream *events, err error) {
+	if err != nil && r.Context().Err() == nil {
+		c.log.ErrorContext(r.Context(), "stream failed", "err", err)
+	}
+	stream.close(r.Context(), err)
+}

@@ -1,0 +1,270 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"loradeck/internal/lora"
+)
+
+// Version is the vLLM whose answers are played when a Config names none, or one that was not recorded.
+const Version = "0.11.2"
+
+// Config says what to run.
+type Config struct {
+	ModelDir    string            // the base, a Hugging Face directory; the container calls it /opt/ml/model
+	Name        string            // the component, for the log
+	Environment map[string]string // as the Model or the component has it
+	Version     string            // of vLLM; every version is played as 0.11.2 for now
+	Scratch     string            // a directory of its own; nothing is written there yet
+	Log         *slog.Logger      // nil is silent
+	Open        Opener            // nil is the built-in engine
+}
+
+// Limits are what the container's settings ask of an engine; zero leaves the choice to it.
+type Limits struct {
+	Rank      int // largest adapter rank
+	Sequences int // requests in one batch
+	Context   int // tokens of one request
+}
+
+// Opener opens the base in dir.
+type Opener func(ctx context.Context, dir string, limits Limits) (Engine, error)
+
+// Container serves one base and the adapters registered on it. It is safe for concurrent use.
+type Container struct {
+	log      *slog.Logger
+	now      func() time.Time
+	settings settings
+	base     base
+	dtype    string
+	vocab    int
+	eos      []int
+	context  int // vLLM's max_model_len
+	modelDir string
+	engine   Engine
+	routes   []route
+
+	loading sync.Mutex // one adapter loads or leaves at a time
+
+	mu       sync.RWMutex
+	adapters []Adapter // in order of registration
+
+	promptTokens, generatedTokens atomic.Int64
+
+	gate      sync.RWMutex // held for writing while the container closes, so that no answer begins then
+	closing   context.Context
+	stop      context.CancelFunc
+	answering sync.WaitGroup
+	closed    sync.Once
+	closeErr  error
+}
+
+// Start reads the environment as the image's entrypoint would, opens the base and loads static adapters. Its error is in
+// vLLM's words where vLLM would refuse to start, and becomes the component's FailureReason.
+func Start(ctx context.Context, config Config) (*Container, error) {
+	log := config.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	log = log.With("component", config.Name)
+	settings, err := readSettings(config.Environment)
+	if err != nil {
+		return nil, err
+	}
+	base, err := readBase(config.ModelDir)
+	if err != nil {
+		return nil, err
+	}
+	if settings.ownDefaults {
+		unmet, err := base.readDefaults(config.ModelDir)
+		if err != nil {
+			return nil, lora.Wrap(err, lora.Invalid, "The model's generation_config.json cannot be read. Mend it or take it out of the S3 prefix.")
+		}
+		for _, name := range unmet {
+			log.WarnContext(ctx, "sampling default of the base not applied", "name", name)
+		}
+	}
+	length := base.context
+	if settings.context > 0 {
+		if base.context > 0 && settings.context > base.context {
+			return nil, lora.Errorf(lora.Invalid, "User-specified max_model_len (%d) is greater than the derived max_model_len (max_position_embeddings=%d or model_max_length=None in model's config.json).", settings.context, base.context)
+		}
+		length = settings.context
+	}
+	open := config.Open
+	if open == nil {
+		open = openBuiltIn
+	}
+	engine, err := open(ctx, config.ModelDir, Limits{Rank: settings.maxRank, Sequences: settings.sequences, Context: length})
+	if err != nil {
+		return nil, err
+	}
+	about := engine.Describe()
+	if length == 0 || about.Context > 0 && about.Context < length {
+		length = about.Context
+	}
+	closing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c := &Container{
+		log: log, now: time.Now, settings: settings, base: base, dtype: about.DType, vocab: about.Vocab, eos: about.EOS,
+		context: length, modelDir: config.ModelDir, engine: engine, closing: closing, stop: stop,
+	}
+	c.routes = c.table()
+	if err := c.loadStatic(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// loadStatic loads what --lora-modules names: NAME=PATH or a JSON object. One bad adapter stops the server, as recorded.
+func (c *Container) loadStatic(ctx context.Context) error {
+	for _, module := range c.settings.modules {
+		name, path, ok := strings.Cut(module, "=")
+		if strings.HasPrefix(module, "{") || strings.HasPrefix(module, "[") {
+			value, err := parseJSON(module)
+			fields, isObject := value.(*object)
+			if err != nil || !isObject {
+				return argumentError("Invalid fields for --lora-modules: %s - vllm.entrypoints.openai.serving_models.LoRAModulePath() argument after ** must be a mapping, not %s", module, typeName(value))
+			}
+			name, _ = fields.get("name").(string)
+			path, _ = fields.get("path").(string)
+			ok = name != "" && path != ""
+		}
+		if !ok {
+			return argumentError("Invalid fields for --lora-modules: %s", module)
+		}
+		if rest, inModel := strings.CutPrefix(path, modelPath); inModel {
+			path = filepath.Join(c.modelDir, rest)
+		}
+		if refused := c.load(ctx, name, path); refused != nil {
+			return lora.Errorf(lora.Invalid, "ValueError: %s", refused.message)
+		}
+	}
+	return nil
+}
+
+// Close ends the answers under way and frees the base. Later requests are answered 503.
+func (c *Container) Close() error {
+	c.closed.Do(func() {
+		c.gate.Lock()
+		c.stop()
+		c.gate.Unlock()
+		c.answering.Wait()
+		c.closeErr = c.engine.Close()
+	})
+	return c.closeErr
+}
+
+// route is one path and method. Patterns end at the first match, in order, as the web framework's do.
+type route struct {
+	method  string
+	path    *regexp.Regexp
+	handler http.HandlerFunc
+}
+
+// table is every route; those that change adapters are absent unless run-time updating is allowed.
+func (c *Container) table() []route {
+	var out []route
+	add := func(method, path string, handler http.HandlerFunc) {
+		out = append(out, route{method, regexp.MustCompile("^" + path + "$"), handler})
+	}
+	empty := func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "") }
+	add(http.MethodGet, "/health", empty)
+	add(http.MethodGet, "/load", c.load200)
+	add(http.MethodGet, "/ping", empty)
+	add(http.MethodPost, "/ping", empty)
+	add(http.MethodPost, "/invocations", c.invocations)
+	add(http.MethodPost, "/v1/completions", c.v1Completions)
+	add(http.MethodPost, "/v1/chat/completions", c.v1Chat)
+	add(http.MethodGet, "/v1/models", c.models)
+	add(http.MethodGet, "/version", c.version)
+	add(http.MethodGet, "/metrics", c.metrics)
+	if c.settings.runtime {
+		add(http.MethodPost, "/adapters", c.register)
+		add(http.MethodDelete, "/adapters/[^/]+", c.unregister)
+		add(http.MethodPost, "/v1/load_lora_adapter", c.v1Load)
+		add(http.MethodPost, "/v1/unload_lora_adapter", c.v1Unload)
+	}
+	return out
+}
+
+// ServeHTTP routes as the image's web framework does: the decoded path counts, an unknown one is 404, a wrong method 405
+// with the first method that fits, and a stray slash at the end is redirected.
+func (c *Container) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !c.enter() {
+		plain(w, http.StatusServiceUnavailable, "")
+		return
+	}
+	defer c.answering.Done()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(c.closing, cancel)()
+	r = r.WithContext(ctx)
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.log.ErrorContext(ctx, "request crashed", "path", r.URL.Path, "err", fmt.Sprint(fault))
+			crash(w)
+		}
+	}()
+	allowed := ""
+	for _, route := range c.routes {
+		if !route.path.MatchString(r.URL.Path) {
+			continue
+		}
+		if route.method == r.Method {
+			route.handler(w, r)
+			return
+		}
+		if allowed == "" {
+			allowed = route.method
+		}
+	}
+	switch {
+	case allowed != "":
+		w.Header().Set("Allow", allowed)
+		detail(w, http.StatusMethodNotAllowed)
+	case c.slashed(w, r):
+	default:
+		detail(w, http.StatusNotFound)
+	}
+}
+
+// enter counts an answer in, unless the container is closing.
+func (c *Container) enter() bool {
+	c.gate.RLock()
+	defer c.gate.RUnlock()
+	if c.closing.Err() != nil {
+		return false
+	}
+	c.answering.Add(1)
+	return true
+}
+
+// slashed redirects a path with a slash too many to the route without it.
+func (c *Container) slashed(w http.ResponseWriter, r *http.Request) bool {
+	path := strings.TrimRight(r.URL.Path, "/")
+	if path == r.URL.Path || path == "" {
+		return false
+	}
+	for _, route := range c.routes {
+		if route.path.MatchString(path) {
+			location := "http://" + r.Host + path
+			if r.URL.RawQuery != "" {
+				location += "?" + r.URL.RawQuery
+			}
+			w.Header().Set("Location", location)
+			plain(w, http.StatusTemporaryRedirect, "")
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,20 @@
+// Package container is what runs inside a base component of the local platform: the contract between SageMaker and the
+// vLLM image, spoken over an engine. It answers POST /invocations, GET and POST /ping, POST /adapters,
+// DELETE /adapters/{name} and vLLM's own /v1 routes, in the words, statuses and key sets that a real vLLM 0.11.2 was
+// recorded to use.
+//
+// It knows no SageMaker resource, no bucket and no archive: it is given a directory with a base, an environment, and
+// directories with adapters. It shares nothing with the rooms that judge an adapter before it is shipped (check, peft):
+// what it refuses is written from recordings, so that a mistake there is not repeated here.
+//
+// An adapter is decoded as that vLLM decodes one, oddities included: one scale for all modules, rank and alpha patterns
+// unread, module names that the base does not have dropped without a word, smaller tensors laid into a corner. The engine
+// then gets plain matrices and a scale.
+//
+// What SageMaker does and this platform does not, and says so when asked: adapter weights as .bin or .pt (nothing is ever
+// unpickled here), LoRA on embed_tokens and lm_head, new_embeddings files, mixture-of-experts bases; echo together with
+// logprobs, prompt_logprobs, penalties, min_p, logit_bias, bad words and allowed tokens, structured output, beam search,
+// best_of, tools, per-request template arguments, prompt embeddings, special tokens in the answer; sticky sessions, and
+// the vLLM options listed in settings.go. SM_VLLM_MAX_LORAS and SM_VLLM_MAX_CPU_LORAS are checked but every
+// registered adapter stays resident.
+package container

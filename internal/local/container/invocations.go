@@ -1,0 +1,248 @@
+package container
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// adapterHeader names the adapter of an invocation. SageMaker sets it; what a client puts in "model" never counts.
+const adapterHeader = "X-Amzn-SageMaker-Adapter-Identifier"
+
+// sessionHeader belongs to sticky sessions, which are always off here.
+const sessionHeader = "X-Amzn-SageMaker-Session-Id"
+
+const noHandler = "Cannot find suitable handler for request. Expected one of: ['ChatCompletionRequest', 'CompletionRequest']"
+
+// jsonContent reports whether the request says it is JSON.
+func jsonContent(r *http.Request) bool {
+	media, _, _ := strings.Cut(strings.ToLower(r.Header.Get("Content-Type")), ";")
+	return media == "application/json"
+}
+
+func unsupportedMedia() *refusal {
+	return invalid(` ["Unsupported Media Type: Only 'application/json' is allowed"]`)
+}
+
+// invocations serves POST /invocations: the adapter header overwrites the model, then the body is tried as a chat and as a
+// completion. Which field did not fit is lost, as it is in 0.11.2.
+func (c *Container) invocations(w http.ResponseWriter, r *http.Request) {
+	if !jsonContent(r) {
+		refuse(w, unsupportedMedia())
+		return
+	}
+	body, ok := readBody(w, r)
+	if !ok {
+		return
+	}
+	value, err := parseBody(body)
+	if err != nil {
+		refuseUnreadable(w, err)
+		return
+	}
+	fields, isObject := value.(*object)
+	if !isObject {
+		crash(w)
+		return
+	}
+	if refused := session(r, fields); refused != nil {
+		refuse(w, refused)
+		return
+	}
+	fields.set("model", nil)
+	if id := r.Header.Get(adapterHeader); id != "" {
+		fields.set("model", id)
+	}
+	if chat, fault := readChat(fields); fault == "" {
+		c.chat(w, r, chat)
+		return
+	}
+	if completion, fault := readCompletion(fields); fault == "" {
+		c.completion(w, r, completion)
+		return
+	}
+	refuse(w, badRequest("%s", noHandler))
+}
+
+func refuseUnreadable(w http.ResponseWriter, err error) {
+	var fault *jsonError
+	if !errors.As(err, &fault) {
+		crash(w)
+		return
+	}
+	refuse(w, invalid("JSON decode error: "+fault.Error()))
+}
+
+// session answers what belongs to sticky sessions as a container does that has them off (recordings, sessions-off.json).
+func session(r *http.Request, fields *object) *refusal {
+	if kind := fields.get("requestType"); fields.has("requestType") {
+		var faults []any
+		if kind != any("NEW_SESSION") && kind != any("CLOSE") {
+			faults = append(faults, complaint("enum", []any{"requestType"}, "Input should be 'NEW_SESSION' or 'CLOSE'", kind, "expected", "'NEW_SESSION' or 'CLOSE'"))
+		}
+		for _, key := range fields.keys {
+			if key != "requestType" {
+				faults = append(faults, complaint("extra_forbidden", []any{key}, "Extra inputs are not permitted", fields.get(key)))
+			}
+		}
+		if len(faults) > 0 {
+			return invalid(string(compact(faults)))
+		}
+		return invalid("Invalid payload. stateful sessions not enabled")
+	}
+	if r.Header.Get(sessionHeader) != "" {
+		return invalid("Invalid payload. stateful sessions not enabled, " + sessionHeader + " header not supported")
+	}
+	return nil
+}
+
+// v1Completions and v1Chat are the routes behind /invocations. SageMaker does not reach them; there the body's model counts
+// and the header does not.
+func (c *Container) v1Completions(w http.ResponseWriter, r *http.Request) {
+	fields, ok := c.v1Request(w, r)
+	if !ok {
+		return
+	}
+	request, fault := readCompletion(fields)
+	if fault != "" {
+		refuse(w, invalid(v1Fault(fault, fields)))
+		return
+	}
+	c.completion(w, r, request)
+}
+
+func (c *Container) v1Chat(w http.ResponseWriter, r *http.Request) {
+	fields, ok := c.v1Request(w, r)
+	if !ok {
+		return
+	}
+	request, fault := readChat(fields)
+	if fault != "" {
+		refuse(w, invalid(v1Fault(fault, fields)))
+		return
+	}
+	c.chat(w, r, request)
+}
+
+func (c *Container) v1Request(w http.ResponseWriter, r *http.Request) (*object, bool) {
+	if !jsonContent(r) {
+		refuse(w, unsupportedMedia())
+		return nil, false
+	}
+	body, ok := readBody(w, r)
+	if !ok {
+		return nil, false
+	}
+	fields, fault := v1Body(body)
+	if fault != "" {
+		refuse(w, invalid(fault))
+		return nil, false
+	}
+	return fields, true
+}
+
+// v1Fault puts a schema fault as the web framework prints it; for single fields only in outline.
+func v1Fault(fault string, fields *object) string {
+	return "[{'type': 'value_error', 'loc': ('body',), 'msg': 'Value error, " + fault + "', 'input': " + repr(fields) +
+		", 'ctx': {'error': ValueError(" + reprText(fault) + ")}}]"
+}
+
+// find says which adapter a model name means, "" for the base, and what the answer calls it. An adapter that took the
+// base's own name answers for it, as recorded.
+func (c *Container) find(model string) (adapter, shown string, refused *refusal) {
+	switch {
+	case model == "":
+		return "", c.settings.served, nil
+	case c.registered(model):
+		return model, model, nil
+	case model == c.settings.served:
+		return "", c.settings.served, nil
+	}
+	return "", "", &refusal{http.StatusNotFound, "NotFoundError", "The model `" + model + "` does not exist."}
+}
+
+// shared are the fields that chat and completion have in common (vLLM 0.11.2, request schemas).
+func shared(more schema) schema {
+	out := schema{
+		"model": {text, false}, "frequency_penalty": {decimal, false}, "presence_penalty": {decimal, false},
+		"max_tokens": {integer, false}, "seed": {integer, false}, "stop": {texts, false}, "stream": {boolean, false},
+		"temperature": {decimal, false}, "top_p": {decimal, false}, "user": {text, false}, "best_of": {integer, false},
+		"use_beam_search": {boolean, true}, "top_k": {integer, false}, "min_p": {decimal, false},
+		"repetition_penalty": {decimal, false}, "length_penalty": {decimal, true}, "stop_token_ids": {integerList, false},
+		"include_stop_str_in_output": {boolean, true}, "ignore_eos": {boolean, true}, "min_tokens": {integer, true},
+		"skip_special_tokens": {boolean, true}, "spaces_between_special_tokens": {boolean, true},
+		"truncate_prompt_tokens": {integer, false}, "allowed_token_ids": {integerList, false},
+		"prompt_logprobs": {integer, false}, "add_special_tokens": {boolean, true}, "priority": {integer, true},
+		"request_id": {text, true}, "return_tokens_as_token_ids": {boolean, false}, "return_token_ids": {boolean, false},
+		"cache_salt": {text, false}, "logit_bias": {anything, false}, "response_format": {anything, false},
+		"structured_outputs": {anything, false}, "guided_json": {anything, false}, "guided_regex": {text, false},
+		"guided_choice": {textList, false}, "guided_grammar": {text, false}, "structural_tag": {text, false},
+		"logits_processors": {anything, false}, "stream_options": {anything, false},
+	}
+	for key, field := range more {
+		out[key] = field
+	}
+	return out
+}
+
+// streaming is how an answer is to be sent.
+type streaming struct {
+	on         bool
+	usage      bool // a last chunk with the counts
+	continuous bool // the counts in every chunk
+}
+
+// readStreaming takes stream and stream_options; false where vLLM's schema refuses the pair.
+func readStreaming(v values) (streaming, bool) {
+	out := streaming{on: v.flag("stream")}
+	if !v.has("stream_options") {
+		return out, true
+	}
+	options, isObject := v["stream_options"].(*object)
+	if !isObject || truthy(options) && !out.on {
+		return out, false
+	}
+	for key, into := range map[string]*bool{"include_usage": &out.usage, "continuous_usage_stats": &out.continuous} {
+		if value := options.get(key); value != nil {
+			var ok bool
+			if *into, ok = asBoolean(value); !ok {
+				return out, false
+			}
+		}
+	}
+	out.continuous = out.continuous && out.usage
+	return out, true
+}
+
+// beyond names the first thing a request asks for that this platform does not do, or "".
+func beyond(v values) string {
+	object, _ := v["response_format"].(*object)
+	asked := []struct {
+		is   bool
+		name string
+	}{
+		{v.flag("use_beam_search"), "beam search"},
+		{v.integer("best_of", 0) > v.integer("n", 1), "best_of"},
+		{v.number("presence_penalty", 0) != 0, "presence_penalty"},
+		{v.number("frequency_penalty", 0) != 0, "frequency_penalty"},
+		{v.number("repetition_penalty", 1) != 1, "repetition_penalty"},
+		{v.number("min_p", 0) != 0 && v.number("temperature", 1) != 0, "min_p"},
+		{truthy(v["logit_bias"]), "logit_bias"},
+		{v.has("allowed_token_ids"), "allowed_token_ids"},
+		{len(v.texts("bad_words")) > 0, "bad_words"},
+		{v.has("prompt_logprobs"), "prompt_logprobs"},
+		{object != nil && object.get("type") != any("text"), "response_format"},
+		{slices.ContainsFunc([]string{"structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structural_tag"}, v.has), "structured output"},
+		{truthy(v["logits_processors"]), "logits_processors"},
+		{v.has("truncate_prompt_tokens"), "truncate_prompt_tokens"},
+		{v.has("skip_special_tokens") && !v.flag("skip_special_tokens"), "skip_special_tokens: false"},
+		{v.integer("priority", 0) != 0, "priority"},
+	}
+	for _, one := range asked {
+		if one.is {
+			return one.name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,96 @@
+package container
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+type modelList struct {
+	Object string      `json:"object"`
+	Data   []modelCard `json:"data"`
+}
+
+type modelCard struct {
+	ID          string       `json:"id"`
+	Object      string       `json:"object"`
+	Created     int64        `json:"created"`
+	OwnedBy     string       `json:"owned_by"`
+	Root        string       `json:"root"`
+	Parent      *string      `json:"parent"`
+	MaxModelLen *int         `json:"max_model_len"`
+	Permission  []permission `json:"permission"`
+}
+
+type permission struct {
+	ID                 string  `json:"id"`
+	Object             string  `json:"object"`
+	Created            int64   `json:"created"`
+	AllowCreateEngine  bool    `json:"allow_create_engine"`
+	AllowSampling      bool    `json:"allow_sampling"`
+	AllowLogprobs      bool    `json:"allow_logprobs"`
+	AllowSearchIndices bool    `json:"allow_search_indices"`
+	AllowView          bool    `json:"allow_view"`
+	AllowFineTuning    bool    `json:"allow_fine_tuning"`
+	Organization       string  `json:"organization"`
+	Group              *string `json:"group"`
+	IsBlocking         bool    `json:"is_blocking"`
+}
+
+// models lists the base and every registered adapter.
+func (c *Container) models(w http.ResponseWriter, _ *http.Request) {
+	card := func(id, root string, parent *string, length *int) modelCard {
+		created := c.now().Unix()
+		return modelCard{
+			ID: id, Object: "model", Created: created, OwnedBy: "vllm", Root: root, Parent: parent, MaxModelLen: length,
+			Permission: []permission{{
+				ID: "modelperm-" + randomID(), Object: "model_permission", Created: created,
+				AllowSampling: true, AllowLogprobs: true, AllowView: true, Organization: "*",
+			}},
+		}
+	}
+	list := modelList{Object: "list", Data: []modelCard{card(c.settings.served, modelPath, nil, &c.context)}}
+	for _, a := range c.Adapters() {
+		list.Data = append(list.Data, card(a.Name, a.Source, &c.settings.served, nil))
+	}
+	writeJSON(w, http.StatusOK, list)
+}
+
+// randomID is 32 hex digits, as 0.11.2 makes them.
+func randomID() string {
+	var raw [16]byte
+	rand.Read(raw[:])
+	return hex.EncodeToString(raw[:])
+}
+
+func (c *Container) version(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, struct {
+		Version string `json:"version"`
+	}{Version})
+}
+
+// load200 is vLLM's /load: zero unless load tracking was asked for, which it never is here.
+func (c *Container) load200(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, struct {
+		ServerLoad int `json:"server_load"`
+	}{0})
+}
+
+// metrics gives the few families that this container has numbers for. The model_name label is the base, never an adapter
+// (recordings/README.md).
+func (c *Container) metrics(w http.ResponseWriter, _ *http.Request) {
+	var out strings.Builder
+	load := c.engine.Load()
+	family := func(name, kind, help string, value float64) {
+		fmt.Fprintf(&out, "# HELP vllm:%s %s\n# TYPE vllm:%s %s\nvllm:%s{engine=\"0\",model_name=%q} %s\n",
+			name, help, name, kind, name, c.settings.served, floatText(value))
+	}
+	family("num_requests_running", "gauge", "Number of requests in model execution batches.", float64(load.Running))
+	family("num_requests_waiting", "gauge", "Number of requests waiting to be processed.", float64(load.Waiting))
+	family("prompt_tokens_total", "counter", "Number of prefill tokens processed.", float64(c.promptTokens.Load()))
+	family("generation_tokens_total", "counter", "Number of generation tokens processed.", float64(c.generatedTokens.Load()))
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	w.Write([]byte(out.String()))
+}

@@ -4,17 +4,20 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // mostWords bounds the comparison of two answers: its cost grows with the product of their lengths, and it is done again
 // for every frame.
 const mostWords = 800
 
-// Against cuts text where it first differs from reference, given as a byte offset or -1 for nowhere: what is the same, a
-// flag that names the place, and the rest with the words marked that the reference does not say in that order.
-func Against(reference, text string, at int) (same, flag string, rest []Segment) {
+// Diverge reads text against reference: what is the same from the start, a flag that names the place where it first says
+// something else, and the rest with the words marked that the reference does not say in that order. Growing says that either
+// is still being written: then a beginning of the other does not differ from it yet.
+func Diverge(reference, text string, growing bool) (same, flag string, rest []Segment) {
+	at := differs(reference, text, growing)
 	switch {
-	case at < 0 || at > len(text):
+	case at < 0:
 		return text, "", nil
 	case at == len(text):
 		return text, "ends here", nil
@@ -26,6 +29,37 @@ func Against(reference, text string, at int) (same, flag string, rest []Segment)
 		return same, flag, []Segment{{Text: text[at:]}}
 	}
 	return same, flag, marked(refWords, words)
+}
+
+// differs gives the byte offset of the first word in text that is not the reference's, len(text) when text ends where the
+// reference goes on, and -1 when nothing differs.
+func differs(reference, text string, growing bool) int {
+	same := 0
+	for same < len(reference) && same < len(text) {
+		a, size := utf8.DecodeRuneInString(reference[same:])
+		if b, _ := utf8.DecodeRuneInString(text[same:]); a != b {
+			break
+		}
+		same += size
+	}
+	textEnds, referenceEnds := same == len(text), same == len(reference)
+	switch {
+	case textEnds && referenceEnds, growing && (textEnds || referenceEnds):
+		return -1
+	case textEnds:
+		return same
+	}
+	if next, size := utf8.DecodeRuneInString(text[same:]); referenceEnds && unicode.IsSpace(next) {
+		return same + size // whole words more than the reference
+	}
+	for same > 0 {
+		before, size := utf8.DecodeLastRuneInString(text[:same])
+		if unicode.IsSpace(before) || unicode.Is(unicode.Han, before) { // Han is written without spaces: a character is the word
+			break
+		}
+		same -= size
+	}
+	return same
 }
 
 // marked joins words into segments, marking those outside the longest common subsequence with ref.

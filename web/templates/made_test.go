@@ -123,7 +123,7 @@ func madeJobs(icons string) templates.Jobs {
 func madePlayground(icons string) templates.Playground {
 	base := "The capital of France is Paris. It lies on the river Seine."
 	text := "The capital o' France be Paris, matey! It lies on the Seine."
-	same, flag, rest := templates.Against(base, text, 12)
+	same, flag, rest := templates.Diverge(base, text, false)
 	num := func(v, u string) templates.Measure { return templates.Measure{Value: v, Unit: u} }
 	return templates.Playground{
 		Icons: icons,

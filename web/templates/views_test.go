@@ -16,21 +16,28 @@ func TestTheRestIsReadAgainstTheReferenceWordByWord(t *testing.T) {
 	tests := []struct {
 		name              string
 		ref, text         string
-		at                int
+		growing           bool
 		wantSame, wantSay string
 		wantRest          []templates.Segment
 	}{
-		{"no difference", "Paris it is.", "Paris it is.", -1, "Paris it is.", "", nil},
-		{"first word", "Paris.", "Arr!", 0, "", "word 1", []templates.Segment{marked("Arr!")}},
-		{"in the middle", "It is Paris, of course.", "It is Rome, of course.", 6, "It is ", "word 3", []templates.Segment{marked("Rome,"), plain(" of course.")}},
-		{"two places", "one two three four", "one 2 three 4", 4, "one ", "word 2", []templates.Segment{marked("2"), plain(" three "), marked("4")}},
-		{"ends before the reference", "It is Paris.", "It is", 5, "It is", "ends here", nil},
-		{"goes on after the reference", "It is", "It is so.", 6, "It is ", "word 3", []templates.Segment{marked("so.")}},
+		{"equal", "Paris it is.", "Paris it is.", false, "Paris it is.", "", nil},
+		{"nothing yet", "", "", true, "", "", nil},
+		{"first word", "Paris.", "Arr!", false, "", "word 1", []templates.Segment{marked("Arr!")}},
+		{"in the middle", "It is Paris, of course.", "It is Rome, of course.", false, "It is ", "word 3", []templates.Segment{marked("Rome,"), plain(" of course.")}},
+		{"inside a word", "the cat sat", "the car sat", false, "the ", "word 2", []templates.Segment{marked("car"), plain(" sat")}},
+		{"two places", "one two three four", "one 2 three 4", false, "one ", "word 2", []templates.Segment{marked("2"), plain(" three "), marked("4")}},
+		{"ends before the reference", "It is Paris.", "It is", false, "It is", "ends here", nil},
+		{"goes on after the reference", "It is", "It is so.", false, "It is ", "word 3", []templates.Segment{marked("so.")}},
+		{"has run ahead of a growing reference", "It is P", "It is Paris.", true, "It is Paris.", "", nil},
+		{"is still behind the reference", "It is Paris.", "It is", true, "It is", "", nil},
+		{"differs while growing", "It is Paris.", "It was", true, "It ", "word 2", []templates.Segment{marked("was")}},
+		{"accents", "naïve один", "naïve одна", false, "naïve ", "word 2", []templates.Segment{marked("одна")}},
+		{"Han without spaces", "法国的首都", "法国的城", false, "法国的", "word 2", []templates.Segment{marked("城")}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			same, flag, rest := templates.Against(test.ref, test.text, test.at)
+			same, flag, rest := templates.Diverge(test.ref, test.text, test.growing)
 			if same != test.wantSame || flag != test.wantSay {
 				t.Errorf("got same %q, flag %q; want %q, %q", same, flag, test.wantSame, test.wantSay)
 			}
@@ -51,7 +58,7 @@ func TestTheRestIsReadAgainstTheReferenceWordByWord(t *testing.T) {
 func TestLongTextsAreNotComparedWordByWord(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("word ", 2000)
-	_, flag, rest := templates.Against("x "+long, "y "+long, 0)
+	_, flag, rest := templates.Diverge("x "+long, "y "+long, false)
 	if flag != "word 1" || len(rest) != 1 || rest[0].Marked {
 		t.Errorf("got flag %q and %d segments, want word 1 and one plain segment", flag, len(rest))
 	}

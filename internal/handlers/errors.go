@@ -1,0 +1,85 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"loradeck/internal/lora"
+	"loradeck/web/templates"
+)
+
+// statusOf is the one table from kinds of error to HTTP statuses, with the title of the page that tells of it.
+func statusOf(kind lora.Kind) (status int, title string) {
+	switch kind {
+	case lora.Invalid:
+		return http.StatusUnprocessableEntity, "That does not work"
+	case lora.Unauthorized:
+		return http.StatusUnauthorized, "Please sign in"
+	case lora.Forbidden:
+		return http.StatusForbidden, "Not allowed"
+	case lora.NotFound:
+		return http.StatusNotFound, "Not here"
+	case lora.Conflict:
+		return http.StatusConflict, "Not now"
+	case lora.TooLarge:
+		return http.StatusRequestEntityTooLarge, "Too large"
+	case lora.Limit:
+		return http.StatusUnprocessableEntity, "No room"
+	case lora.Throttled:
+		return http.StatusTooManyRequests, "Asked too often"
+	case lora.Unavailable:
+		return http.StatusServiceUnavailable, "No answer"
+	}
+	return http.StatusInternalServerError, "Our fault"
+}
+
+// fail is the one exit of every error: it logs what nobody could have expected and shows the rest as a page.
+func (h *Handlers) fail(err error, c echo.Context) {
+	if c.Response().Committed || errors.Is(err, context.Canceled) {
+		return
+	}
+	ctx := c.Request().Context()
+	err = known(err)
+	status, title := statusOf(lora.KindOf(err))
+	if status >= http.StatusInternalServerError {
+		h.Log.ErrorContext(ctx, "request failed", "method", c.Request().Method, "route", c.Path(), "err", err)
+	}
+	shell := h.bareShell(title)
+	if person(c).Name != "" {
+		if full, shellErr := h.shell(c, title, "", ""); shellErr == nil {
+			shell = full
+		}
+	}
+	back := templates.Link{Href: "/", Text: "Go to the deck"}
+	if status == http.StatusUnauthorized {
+		back = templates.Link{Href: "/login", Text: "Sign in"}
+	}
+	fault := templates.Fault{Icons: shell.Assets.Icons, Status: status, Title: title, Message: lora.Message(err), Back: back}
+	if err := h.render(c, status, templates.FaultPage(shell, fault)); err != nil {
+		h.Log.ErrorContext(ctx, "error page could not be shown", "err", err)
+	}
+}
+
+// known turns the router's and the standard library's errors into ours.
+func known(err error) error {
+	var big *http.MaxBytesError
+	if errors.As(err, &big) {
+		return lora.Wrap(err, lora.TooLarge, "That is more than %d KiB. Send less.", big.Limit>>10)
+	}
+	var http404 *echo.HTTPError
+	if !errors.As(err, &http404) {
+		return err
+	}
+	switch http404.Code {
+	case http.StatusNotFound:
+		return lora.Wrap(err, lora.NotFound, "There is no such page. Start from the deck.")
+	case http.StatusMethodNotAllowed:
+		return lora.Wrap(err, lora.NotFound, "This address does not do that. Start from the deck.")
+	case http.StatusBadRequest:
+		return lora.Wrap(err, lora.Invalid, "The form could not be read. Go back and send it again.")
+	}
+	return err
+}

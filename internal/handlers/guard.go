@@ -1,0 +1,112 @@
+package handlers
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"loradeck/internal/lora"
+	"loradeck/internal/people"
+	"loradeck/web/static"
+)
+
+// policy lets a page load its own files and nothing else: no inline script or style, no foreign address, no frame.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// mostForm bounds the body of a form: the longest prompt the playground takes, twice over for its encoding.
+const mostForm = 512 << 10
+
+const personKey = "person"
+
+// recovered turns a panic of a handler into an internal error; the server goes on for everybody else.
+func (h *Handlers) recovered(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("handler panicked: %v\n%s", r, debug.Stack())
+			}
+		}()
+		return next(c)
+	}
+}
+
+// headers are on every answer, errors included.
+func (h *Handlers) headers(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		header := c.Response().Header()
+		header.Set("Content-Security-Policy", policy)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "same-origin")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		if h.Secure {
+			header.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		return next(c)
+	}
+}
+
+// guard lets a request through that names this server, comes from its own pages when it changes something, and is from a
+// person who may do what it asks.
+func (h *Handlers) guard(next echo.HandlerFunc) echo.HandlerFunc {
+	origins := http.NewCrossOriginProtection()
+	return func(c echo.Context) error {
+		r := c.Request()
+		if !h.knownHost(r.Host) {
+			return lora.Errorf(lora.Forbidden, "This dashboard does not go by the name %q. Whoever runs it can add the name with --host.", r.Host)
+		}
+		if err := origins.Check(r); err != nil {
+			return lora.Wrap(err, lora.Forbidden, "This request came from another site, so nothing was done. Open the dashboard itself and try again.")
+		}
+		if r.Method == http.MethodPost {
+			r.Body = http.MaxBytesReader(c.Response(), r.Body, mostForm)
+		}
+		if open(r.URL.Path) {
+			return next(c)
+		}
+		person, known := h.Gate.Who(r)
+		if !known && r.Method == http.MethodGet && r.URL.Path != "/live" {
+			return c.Redirect(http.StatusSeeOther, "/login?next="+url.QueryEscape(r.URL.RequestURI()))
+		}
+		if !known {
+			return lora.Errorf(lora.Unauthorized, "You are not signed in, so nothing was done. Sign in and try again.")
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && !person.Role.May(people.Ship) {
+			return lora.Errorf(lora.Forbidden, "Your role may look but not change anything. Ask for the role ship in the token file.")
+		}
+		c.Set(personKey, person)
+		return next(c)
+	}
+}
+
+// open reports whether a path needs no login.
+func open(path string) bool {
+	return slices.Contains([]string{"/healthz", "/login", "/logout", "/favicon.ico"}, path) || strings.HasPrefix(path, static.Prefix)
+}
+
+// knownHost reports whether the Host header names this server. Loopback always does; a page of another site that makes its
+// own name resolve to loopback does not.
+func (h *Handlers) knownHost(host string) bool {
+	name := host
+	if bare, _, err := net.SplitHostPort(host); err == nil {
+		name = bare
+	}
+	name = strings.ToLower(strings.Trim(name, "[]"))
+	if name == "localhost" || slices.ContainsFunc(h.Hosts, func(allowed string) bool { return strings.EqualFold(allowed, name) }) {
+		return true
+	}
+	ip := net.ParseIP(name)
+	return ip != nil && ip.IsLoopback()
+}
+
+// person is who sent the request; the zero Person on pages that need no login.
+func person(c echo.Context) people.Person {
+	p, _ := c.Get(personKey).(people.Person)
+	return p
+}

@@ -1,0 +1,98 @@
+// Package handlers is where HTTP comes in and HTML goes out: one file per page noun, every route in routes.go, every error
+// through errors.go, every live update through live.go.
+//
+// A handler parses, makes one call, and renders. It speaks to no place, holds no SQL and no rule of what a job does; what a
+// word on the screen means is settled in lora, how it looks in templates. Nothing that matters is kept here: whatever a page
+// shows can be read again from the rooms below, by any number of browsers.
+package handlers
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"loradeck/internal/compare"
+	"loradeck/internal/db"
+	"loradeck/internal/jobs"
+	"loradeck/internal/live"
+	"loradeck/internal/people"
+	"loradeck/web/static"
+)
+
+// Deps are the rooms the pages look into.
+type Deps struct {
+	DB      *db.DB
+	Hub     *live.Hub
+	Jobs    *jobs.Jobs
+	Board   *compare.Board
+	Gate    *people.Gate
+	Samples []Sample
+	Hosts   []string // names besides loopback's under which the dashboard may be reached, without port
+	Secure  bool     // browsers reach the dashboard over TLS
+	Version string   // of the program, for /healthz
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Sample is an adapter that comes with the program and can be deployed with one press.
+type Sample struct {
+	Name    string // also its adapter's name
+	Title   string
+	Blurb   string
+	Files   fs.FS
+	Prompts []string
+}
+
+// Handlers serves the dashboard. Close it before the program ends.
+type Handlers struct {
+	Deps
+	echo   *echo.Echo
+	static *static.Files
+
+	closing chan struct{}
+	once    sync.Once
+	sockets sync.WaitGroup
+}
+
+// New makes the dashboard's handler. An error means a broken build.
+func New(deps Deps) (*Handlers, error) {
+	files, err := static.Load()
+	if err != nil {
+		return nil, err
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	h := &Handlers{Deps: deps, echo: echo.New(), static: files, closing: make(chan struct{})}
+	h.echo.HideBanner, h.echo.HidePort = true, true
+	h.echo.IPExtractor = echo.ExtractIPDirect() // X-Forwarded-For is anybody's word
+	h.echo.HTTPErrorHandler = h.fail
+	h.echo.Use(h.recovered, h.headers, h.guard)
+	h.routes()
+	return h, nil
+}
+
+// ServeHTTP answers one request.
+func (h *Handlers) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.echo.ServeHTTP(w, r) }
+
+// Close tells every open socket to come back later (1012, so that browsers reconnect) and waits until they are closed or ctx
+// ends. It may be called more than once.
+func (h *Handlers) Close(ctx context.Context) error {
+	h.once.Do(func() { close(h.closing) })
+	closed := make(chan struct{})
+	go func() {
+		h.sockets.Wait()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

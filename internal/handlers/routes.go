@@ -1,0 +1,44 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"loradeck/web/static"
+)
+
+// routes is every address of the dashboard. What changes something is a POST and needs the role ship.
+func (h *Handlers) routes() {
+	e := h.echo
+	e.GET("/", h.deck)
+	e.POST("/samples/:name/deploy", h.deploySample)
+	e.GET("/remove", h.askRemove)
+	e.POST("/remove", h.remove)
+
+	e.GET("/jobs", h.jobs)
+	e.GET("/jobs/:id", h.job)
+
+	e.GET("/playground", h.playground)
+	e.POST("/playground", h.compare)
+	e.GET("/comparisons/:id", h.comparison)
+	e.POST("/comparisons/:id/stop", h.stopComparison)
+
+	e.GET("/live", h.live)
+
+	e.GET("/login", h.login)
+	e.POST("/login", h.signIn)
+	e.POST("/logout", h.signOut)
+
+	e.GET("/healthz", h.health)
+	e.GET(static.Prefix+"*", echo.WrapHandler(h.static))
+	e.GET("/favicon.ico", echo.WrapHandler(http.HandlerFunc(h.static.ServeFavicon)))
+}
+
+// health answers as long as the database does; it tells nothing but the version.
+func (h *Handlers) health(c echo.Context) error {
+	if _, err := h.DB.Read().Places(c.Request().Context()); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]string{"status": "ok", "version": h.Version})
+}

@@ -1,6 +1,9 @@
 package container
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // sampling is how tokens are chosen when a request does not say.
 type sampling struct {
@@ -51,6 +54,9 @@ func (c *Container) request(v values, adapter string, tokens []int, wanted *int6
 		Adapter: adapter, Tokens: tokens, MaxTokens: int(p.maxTokens), MinTokens: int(p.minTokens), Temperature: p.temperature,
 		TopP: p.topP, TopK: max(0, int(p.topK)), Stop: v.texts("stop"), StopTokens: v.integers("stop_token_ids"),
 		IgnoreEOS: v.flag("ignore_eos"), Logprobs: logprobs,
+	}
+	if math.IsNaN(p.temperature) || math.IsInf(p.temperature, 0) {
+		return Request{}, badRequest("%s", notHere("a temperature that is no number"))
 	}
 	if p.temperature < greedyBelow {
 		out.Temperature, out.TopP, out.TopK = 0, 1, 0

@@ -1,0 +1,214 @@
+package container
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// compare lists how got differs from what was recorded. Compared are the status, the headers a client acts on, and of the
+// body: key sets and their order, error types and messages, names, finish and stop reasons, counts. Texts are left out: near
+// ties in bfloat16 fall differently on other arithmetic. sampled leaves out what chance decides as well.
+func compare(want, got reply, sampled bool) []string {
+	var diffs []string
+	note := func(format string, args ...any) { diffs = append(diffs, fmt.Sprintf(format, args...)) }
+	if want.Status != got.Status {
+		note("status %d, recorded %d; body %.200s", got.Status, want.Status, got.Body)
+		return diffs
+	}
+	for _, key := range []string{"content-type", "allow", "location"} {
+		w, g := want.Headers[key], got.Headers[key]
+		if key == "location" {
+			w, g = withoutHost(w), withoutHost(g)
+		}
+		if w != g {
+			note("header %s %q, recorded %q", key, g, w)
+		}
+	}
+	switch {
+	case strings.HasPrefix(want.Headers["content-type"], "text/event-stream"):
+		diffs = append(diffs, compareEvents(want.Body, got.Body, sampled)...)
+	case strings.HasPrefix(want.Headers["content-type"], "application/json") && want.Body != "":
+		w, errWant := parseJSON(want.Body)
+		g, errGot := parseJSON(got.Body)
+		if errWant != nil || errGot != nil {
+			note("body %.200q is no JSON (%v, %v)", got.Body, errWant, errGot)
+			return diffs
+		}
+		diffs = append(diffs, compareValues("", w, g, sampled)...)
+	case want.Body != got.Body:
+		note("body %.300q, recorded %.300q", got.Body, want.Body)
+	}
+	return diffs
+}
+
+func withoutHost(location string) string {
+	u, err := url.Parse(location)
+	if err != nil {
+		return location
+	}
+	return u.Path + "?" + u.RawQuery
+}
+
+var (
+	// identifiers are compared by form.
+	identifier = regexp.MustCompile(`^(cmpl|chatcmpl|modelperm)-[0-9a-f]{32}$`)
+	// free are the places whose values are not compared, only their kind.
+	free = regexp.MustCompile(`(\.created|\.text|\.content|\.token|\.tokens\[\d+\]|\.logprob|\.token_logprobs\[\d+\]|\.text_offset\[\d+\]|\.bytes\[\d+\])$`)
+	// chance are the places that sampling decides.
+	chance = regexp.MustCompile(`(\.finish_reason|\.stop_reason|\.completion_tokens|\.total_tokens)$`)
+	// tables hold token texts as keys.
+	tables = regexp.MustCompile(`\.top_logprobs\[\d+\]$`)
+)
+
+func compareValues(at string, want, got any, sampled bool) []string {
+	if typeName(want) != typeName(got) {
+		return []string{fmt.Sprintf("%s is %s %.200s, recorded %s %.200s", at, typeName(got), compact(got), typeName(want), compact(want))}
+	}
+	switch w := want.(type) {
+	case *object:
+		return compareObjects(at, w, got.(*object), sampled)
+	case []any:
+		g := got.([]any)
+		if free.MatchString(at+"[0]") && strings.HasSuffix(at, ".bytes") {
+			return nil
+		}
+		if len(w) != len(g) {
+			return []string{fmt.Sprintf("%s has %d entries, recorded %d", at, len(g), len(w))}
+		}
+		var diffs []string
+		for i := range w {
+			diffs = append(diffs, compareValues(fmt.Sprintf("%s[%d]", at, i), w[i], g[i], sampled)...)
+		}
+		return diffs
+	case string:
+		if identifier.MatchString(w) && identifier.MatchString(got.(string)) {
+			return nil
+		}
+	}
+	if free.MatchString(at) || sampled && chance.MatchString(at) || string(compact(want)) == string(compact(got)) {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s is %s, recorded %s", at, compact(got), compact(want))}
+}
+
+func compareObjects(at string, want, got *object, sampled bool) []string {
+	if tables.MatchString(at) && !want.has("token") {
+		if len(want.keys) != len(got.keys) {
+			return []string{fmt.Sprintf("%s has %d tokens, recorded %d", at, len(got.keys), len(want.keys))}
+		}
+		return nil
+	}
+	if !slices.Equal(want.keys, got.keys) {
+		return []string{fmt.Sprintf("%s has keys %v, recorded %v", at, got.keys, want.keys)}
+	}
+	var diffs []string
+	for _, key := range want.keys {
+		diffs = append(diffs, compareValues(at+"."+key, want.values[key], got.values[key], sampled)...)
+	}
+	return diffs
+}
+
+// stream is what a client makes of an event stream, however its tokens were cut into events.
+type stream struct {
+	shapes  []string // the kinds of event, in order, repeats dropped
+	texts   map[string]string
+	finish  map[string]string
+	models  []string
+	usage   string
+	trailer string
+}
+
+// readEvents takes an event stream apart. The kind of an event is its keys at every level and the kind of every value.
+func readEvents(body string) (stream, error) {
+	out := stream{texts: map[string]string{}, finish: map[string]string{}}
+	for _, event := range strings.Split(strings.TrimSuffix(body, "\n\n"), "\n\n") {
+		data, ok := strings.CutPrefix(event, "data: ")
+		if !ok {
+			return out, fmt.Errorf("%q is no event", event)
+		}
+		if out.trailer = data; data == "[DONE]" {
+			continue
+		}
+		value, err := parseJSON(data)
+		if err != nil {
+			return out, err
+		}
+		out.add(value.(*object))
+	}
+	return out, nil
+}
+
+func (s *stream) add(event *object) {
+	if shape := shapeOf(event); !slices.Contains(s.shapes, shape) {
+		s.shapes = append(s.shapes, shape)
+	}
+	if model, _ := event.get("model").(string); !slices.Contains(s.models, model) {
+		s.models = append(s.models, model)
+	}
+	choices, _ := event.get("choices").([]any)
+	if len(choices) == 0 {
+		s.usage = string(compact(event.get("usage")))
+		return
+	}
+	choice := choices[0].(*object)
+	index := string(compact(choice.get("index")))
+	if text, ok := choice.get("text").(string); ok {
+		s.texts[index] += text
+	} else if delta, ok := choice.get("delta").(*object); ok {
+		text, _ := delta.get("content").(string)
+		s.texts[index] += text
+	}
+	if reason, ok := choice.get("finish_reason").(string); ok {
+		s.finish[index] = reason
+	}
+}
+
+func shapeOf(value any) string {
+	switch v := value.(type) {
+	case *object:
+		var parts []string
+		for _, key := range v.keys {
+			if key == "top_logprobs" {
+				parts = append(parts, key) // its entries vary with the tokens
+				continue
+			}
+			parts = append(parts, key+":"+shapeOf(v.values[key]))
+		}
+		return "{" + strings.Join(parts, " ") + "}"
+	case []any:
+		if len(v) == 0 {
+			return "[]"
+		}
+		return "[" + shapeOf(v[0]) + "]"
+	}
+	return typeName(value)
+}
+
+func compareEvents(want, got string, sampled bool) []string {
+	w, err := readEvents(want)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	g, err := readEvents(got)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var diffs []string
+	check := func(what string, want, got any) {
+		if fmt.Sprint(want) != fmt.Sprint(got) {
+			diffs = append(diffs, fmt.Sprintf("%s: %v, recorded %v", what, got, want))
+		}
+	}
+	check("models", w.models, g.models)
+	check("trailer", w.trailer, g.trailer)
+	check("number of choices", len(w.texts), len(g.texts))
+	if !sampled {
+		check("finish reasons", w.finish, g.finish)
+		check("usage", w.usage, g.usage)
+		check("kinds of event", strings.Join(w.shapes, "\n"), strings.Join(g.shapes, "\n"))
+	}
+	return diffs
+}

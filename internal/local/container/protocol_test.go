@@ -1,0 +1,268 @@
+package container
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// ask posts an invocation to a container over d.
+func ask(t *testing.T, d *double, body string) reply {
+	t.Helper()
+	server := httptest.NewServer(startDouble(t, d))
+	defer server.Close()
+	return post(t, server.URL, "/invocations", "", body)
+}
+
+func TestGoneClientEndsTheGeneration(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{`,"stream":true`, ``} {
+		d := &double{script: says(" a", " b", " c"), release: make(chan struct{}), ended: make(chan error, 1)}
+		server := httptest.NewServer(startDouble(t, d))
+		ctx, cancel := context.WithCancel(t.Context())
+		request, _ := http.NewRequestWithContext(ctx, "POST", server.URL+"/invocations", strings.NewReader(`{"prompt":"x"`+mode+`}`))
+		request.Header.Set("Content-Type", "application/json")
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			response, err := http.DefaultClient.Do(request)
+			if err == nil {
+				io.Copy(io.Discard, response.Body)
+				response.Body.Close()
+			}
+		}()
+		d.release <- struct{}{} // the first token is under way
+		cancel()
+		if err := <-d.ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the generation ended with %v", err)
+		}
+		<-answered
+		server.Close()
+	}
+}
+
+func TestClosingEndsWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	d := &double{script: says(" a", " b"), release: make(chan struct{}), ended: make(chan error, 1)}
+	c := startDouble(t, d)
+	answered := make(chan int)
+	go func() {
+		w := httptest.NewRecorder()
+		request := httptest.NewRequest("POST", "/invocations", strings.NewReader(`{"prompt":"x"}`))
+		request.Header.Set("Content-Type", "application/json")
+		c.ServeHTTP(w, request)
+		answered <- w.Code
+	}()
+	d.release <- struct{}{}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if status := <-answered; status == http.StatusOK {
+		t.Error("half an answer was given as a whole one")
+	}
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, httptest.NewRequest("GET", "/ping", nil))
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("a closed container pings %d", w.Code)
+	}
+}
+
+func TestStreamShowsEachPieceAsItComes(t *testing.T) {
+	t.Parallel()
+	d := &double{script: says(" a", " b"), release: make(chan struct{})}
+	server := httptest.NewServer(startDouble(t, d))
+	defer server.Close()
+	go func() { d.release <- struct{}{} }()
+	response, err := http.Post(server.URL+"/invocations", "application/json", strings.NewReader(`{"prompt":"x","stream":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewReader(response.Body)
+	first, err := lines.ReadString('\n')
+	if err != nil || !strings.Contains(first, `"text":" a"`) {
+		t.Fatalf("got %q, %v before the second token was made", first, err)
+	}
+	close(d.release)
+	rest, _ := io.ReadAll(lines)
+	if !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
+		t.Errorf("the stream ends with %q", rest)
+	}
+}
+
+func TestBrokenNumbersFailBareButStreamAsNull(t *testing.T) {
+	t.Parallel()
+	script := func() []Token { return []Token{{ID: 9, Text: "", Logprob: math.NaN()}, {ID: 2, Text: "</s>"}} }
+	if got := ask(t, &double{script: script()}, `{"prompt":"x","logprobs":1}`); got.Status != 500 || got.Body != "Internal Server Error" {
+		t.Errorf("got %d %s", got.Status, got.Body)
+	}
+	if got := ask(t, &double{script: script()}, `{"prompt":"x"}`); got.Status != 200 {
+		t.Errorf("without logprobs: %d %s", got.Status, got.Body)
+	}
+	got := ask(t, &double{script: script()}, `{"prompt":"x","logprobs":1,"stream":true}`)
+	if got.Status != 200 || !strings.Contains(got.Body, `"token_logprobs":[null]`) {
+		t.Errorf("streamed: %d %s", got.Status, got.Body)
+	}
+}
+
+func TestFailureWhileStreamingIsAnEvent(t *testing.T) {
+	t.Parallel()
+	d := &double{script: says(" a", " b"), fail: errors.New("the secret path /x")}
+	got := ask(t, d, `{"prompt":"x","stream":true}`)
+	if got.Status != 200 || !strings.Contains(got.Body, `data: {"error":{"message":"EngineCore`) || strings.Contains(got.Body, "secret") || !strings.HasSuffix(got.Body, "[DONE]\n\n") {
+		t.Errorf("got %d %s", got.Status, got.Body)
+	}
+	if got := ask(t, d, `{"prompt":"x"}`); got.Status != 500 || strings.Contains(got.Body, "secret") {
+		t.Errorf("whole: got %d %s", got.Status, got.Body)
+	}
+}
+
+func TestChoicesHaveSeedsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	d := &double{script: says(" a")}
+	got := ask(t, d, `{"prompt":["x","y"],"n":2,"seed":7,"temperature":1,"logprobs":0}`)
+	if got.Status != 200 || strings.Count(got.Body, `"index":`) != 4 || !strings.Contains(got.Body, `"usage":{"prompt_tokens":4,"total_tokens":12,"completion_tokens":8`) {
+		t.Errorf("got %d %s", got.Status, got.Body)
+	}
+	var seeds []int
+	for _, r := range d.asked {
+		seeds = append(seeds, int(*r.Seed))
+	}
+	slices.Sort(seeds)
+	if !slices.Equal(seeds, []int{7, 7, 8, 8}) {
+		t.Errorf("seeds %v", seeds)
+	}
+}
+
+func TestStopTokenIsNamedAndStopStringPutBack(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"prompt":"x","stop_token_ids":[11]}`:                                         `"text":" a","logprobs":null,"finish_reason":"stop","stop_reason":11`,
+		`{"prompt":"x","stop":" b"}`:                                                   `"text":" a","logprobs":null,"finish_reason":"stop","stop_reason":" b"`,
+		`{"prompt":"x","stop":[" b"],"include_stop_str_in_output":true}`:               `"text":" a b","logprobs":null,"finish_reason":"stop","stop_reason":" b"`,
+		`{"prompt":"x","stop_token_ids":[2]}`:                                          `"text":" a b c","logprobs":null,"finish_reason":"stop","stop_reason":null`,
+		`{"prompt":"x","max_tokens":1,"return_token_ids":true,"echo":true}`:            `"token_ids":[10],"prompt_logprobs":null,"prompt_token_ids":[1,120]`,
+		`{"prompt":"x","max_tokens":0,"echo":true}`:                                    `"text":"x","logprobs":null,"finish_reason":"length"`,
+		`{"prompt":"x","max_tokens":"2","temperature":"0","ignore_eos":1}`:             `"text":" a b","logprobs":null,"finish_reason":"length"`,
+		`{"prompt":"x","max_tokens":1,"logprobs":1}`:                                   `"top_logprobs":[{" a":-0.5," other":-0.25}]`,
+		`{"prompt":"x","max_tokens":1,"logprobs":0}`:                                   `"top_logprobs":[{" a":-0.5}]`,
+		`{"prompt":"x","max_tokens":1,"logprobs":2}`:                                   `"top_logprobs":[{" a":-0.5," other":-0.25}]`,
+		`{"prompt":"x","max_tokens":1,"logprobs":0,"return_tokens_as_token_ids":true}`: `"tokens":["token_id:10"]`,
+		`{"messages":[{"role":"user","content":"x"}],"max_tokens":1,"logprobs":true}`:  `"top_logprobs":[]`,
+		`{"messages":[{"role":"user","content":["a",{"type":"text","text":"b"}]}]}`:    `"content":" a b c"`,
+		`{"messages":"x","prompt":"y","max_tokens":1}`:                                 `"object":"text_completion"`,
+		`{"messages":[{"role":"user","content":"x"}],"prompt":5,"max_tokens":1}`:       `"object":"chat.completion"`,
+		`{"prompt":[[1,2],[3]],"max_tokens":1}`:                                        `"usage":{"prompt_tokens":3,`,
+		`{"prompt":"x","max_tokens":1,"response_format":{"type":"text"}}`:              `"text":" a"`,
+	} {
+		got := ask(t, &double{script: says(" a", " b", " c")}, body)
+		if got.Status != 200 || !strings.Contains(got.Body, want) {
+			t.Errorf("%s\n\tgot  %d %s\n\twant %s", body, got.Status, got.Body, want)
+		}
+	}
+}
+
+func TestWhatIsNotDoneHereIsSaid(t *testing.T) {
+	t.Parallel()
+	chat := `{"messages":[{"role":"user","content":"x"}],`
+	for body, want := range map[string]string{
+		`{"prompt":"x","echo":true,"logprobs":1}`:                    "echo together with logprobs",
+		`{"prompt":"x","presence_penalty":1}`:                        "presence_penalty",
+		`{"prompt":"x","repetition_penalty":1.1}`:                    "repetition_penalty",
+		`{"prompt":"x","logit_bias":{"5":1}}`:                        "logit_bias",
+		`{"prompt":"x","prompt_logprobs":1}`:                         "prompt_logprobs",
+		`{"prompt":"x","response_format":{"type":"json_object"}}`:    "response_format",
+		`{"prompt":"x","guided_regex":"a"}`:                          "structured output",
+		`{"prompt":"x","best_of":3}`:                                 "best_of",
+		`{"prompt":"x","skip_special_tokens":false}`:                 "skip_special_tokens: false",
+		chat + `"echo":true}`:                                        "echo in a chat",
+		chat + `"tools":[{"type":"function"}],"tool_choice":"none"}`: "tools",
+		chat + `"chat_template_kwargs":{"a":1}}`:                     "chat_template_kwargs",
+		chat + `"bad_words":["a"]}`:                                  "bad_words",
+	} {
+		got := ask(t, &double{script: says(" a")}, body)
+		if got.Status != 400 || !strings.Contains(got.Body, "The local platform does not do "+want+", SageMaker would.") {
+			t.Errorf("%s: got %d %s, want a refusal of %s", body, got.Status, got.Body, want)
+		}
+	}
+}
+
+func TestNumbersAreRefusedInVLLMsWords(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"prompt":"x","top_k":-2}`:                                         "top_k must be 0 (disable), or at least 1, got -2.",
+		`{"prompt":"x","min_tokens":9,"max_tokens":3}`:                      "min_tokens must be less than or equal to max_tokens=3, got 9.",
+		`{"prompt":"x","stop":[""]}`:                                        "stop cannot contain an empty string.",
+		`{"prompt":"x","n":2,"temperature":0}`:                              "n must be 1 when using greedy sampling, got 2.",
+		`{"prompt":"x","presence_penalty":3}`:                               "presence_penalty must be in [-2, 2], got 3.0.",
+		`{"prompt":[400]}`:                                                  "Token id 400 is out of vocabulary",
+		`{"prompt":[]}`:                                                     "please provide at least one prompt",
+		`{"prompt":"x","suffix":"y"}`:                                       "suffix is not currently supported",
+		`{"prompt":"x","temperature":NaN}`:                                  "The local platform does not do a temperature that is no number, SageMaker would.",
+		`{"prompt":"x","stream_options":{"a":1}}`:                           noHandler,
+		`{"prompt":"x","seed":99999999999999999999}`:                        noHandler,
+		`{"prompt":"x","n":null}`:                                           noHandler,
+		`{"messages":[{"role":"user","content":null}]}`:                     noHandler,
+		`{"messages":[{"role":"user","content":"x"}],"tool_choice":"auto"}`: noHandler,
+	} {
+		got := ask(t, &double{script: says(" a")}, body)
+		if got.Status != 400 || !strings.Contains(got.Body, string(compact(want))) {
+			t.Errorf("%s: got %d %s, want %s", body, got.Status, got.Body, want)
+		}
+	}
+}
+
+func TestOneNameIsRegisteredOnce(t *testing.T) {
+	t.Parallel()
+	dir := unpackData(t)
+	c := startRecorded(t, dir, (&double{}).opener, nil)
+	server := httptest.NewServer(c)
+	defer server.Close()
+	var ok, taken atomic.Int32
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() {
+			switch got := register(t, server.URL, "one", filepath.Join(dir, "good")); got.Status {
+			case 200:
+				ok.Add(1)
+			case 400:
+				taken.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if ok.Load() != 1 || taken.Load() != 5 {
+		t.Errorf("%d registered, %d refused; recorded: 1 and 5", ok.Load(), taken.Load())
+	}
+	if got := c.Adapters(); len(got) != 1 || got[0].Name != "one" || got[0].Modules != 14 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestMetricsCarryTheBaseName(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(startDouble(t, &double{script: says(" a")}))
+	defer server.Close()
+	post(t, server.URL, "/invocations", "", `{"prompt":"x"}`)
+	response, err := http.Get(server.URL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	for _, want := range []string{`vllm:prompt_tokens_total{engine="0",model_name="/opt/ml/model"} 2.0`, `vllm:generation_tokens_total{engine="0",model_name="/opt/ml/model"} 2.0`} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+}

@@ -1,0 +1,15 @@
+// Package engine runs a small transformer on the CPU and applies LoRA adapters per request. It reads Hugging Face
+// directories of the Llama, Mistral and Qwen2 families (float32, float16, bfloat16), batches requests continuously, each
+// with its own adapter or none, and streams what they generate.
+//
+// It is strict: what it cannot compute exactly as transformers and peft do — another family, an unknown rope scaling, DoRA,
+// trained biases, saved modules — fails at load, in a sentence that names it.
+//
+// Guarantees:
+//   - A request's numbers are the same, bit for bit, whatever it was batched with, however its prompt was cut into steps
+//     and however many threads ran it.
+//   - Adapters come and go while others generate; a request keeps the adapter it started with.
+//   - A NaN in an adapter's weights comes out as NaN log probabilities and is never hidden.
+//
+// It knows nothing of HTTP, of vLLM's ways or of SageMaker, and it keeps no state on disk.
+package engine

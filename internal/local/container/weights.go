@@ -128,28 +128,30 @@ func readHeader(file *os.File) (*safetensors.Header, string) {
 	case int64(size)+8 > info.Size():
 		return nil, "invalid header length"
 	}
-	raw := make([]byte, size)
-	if _, err := file.ReadAt(raw, 8); err != nil {
-		return nil, err.Error()
-	}
-	if !utf8.Valid(raw) {
-		return nil, "invalid UTF-8 in header"
-	}
-	value, err := parseJSON(string(raw))
-	if err != nil {
-		return nil, "invalid JSON in header: " + err.Error()
-	}
-	if covered, ok := dataSize(value); ok && covered+8+int64(size) != info.Size() {
-		return nil, "incomplete metadata, file not fully covered"
-	}
-	if _, err := file.Seek(0, 0); err != nil {
-		return nil, err.Error()
-	}
 	header, err := safetensors.ReadHeader(file, info.Size())
 	if err != nil {
-		return nil, "invalid shape, data type, or offset for tensor (" + err.Error() + ")"
+		return nil, headerFault(file, int64(size), info.Size(), err)
 	}
 	return header, ""
+}
+
+// headerFault finds the library's words for a header that our reader refused with err.
+func headerFault(file *os.File, size, fileSize int64, err error) string {
+	raw := make([]byte, size)
+	if _, err := file.ReadAt(raw, 8); err != nil {
+		return err.Error()
+	}
+	if !utf8.Valid(raw) {
+		return "invalid UTF-8 in header"
+	}
+	value, fault := parseJSON(string(raw))
+	if fault != nil {
+		return "invalid JSON in header: " + fault.Error()
+	}
+	if covered, ok := dataSize(value); ok && covered+8+size != fileSize {
+		return "incomplete metadata, file not fully covered"
+	}
+	return "invalid shape, data type, or offset for tensor (" + err.Error() + ")"
 }
 
 // dataSize is where the last tensor of a header ends; false when the header is not even that far in order.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"unicode/utf8"
 )
@@ -40,8 +39,14 @@ func newExchange(r *http.Request, v values, s streaming, prefix, model string) *
 	}
 }
 
+// mostAnswers is how many answers one invocation may ask for, prompts times choices. vLLM sets no limit and chokes.
+const mostAnswers = 4096
+
 // spread makes one request per choice; each choice has a seed of its own, counted up from the client's.
-func (x *exchange) spread(request Request) {
+func (x *exchange) spread(request Request) *refusal {
+	if len(x.requests)+x.choices > mostAnswers {
+		return badRequest("%s", notHere(fmt.Sprintf("more than %d answers in one invocation", mostAnswers)))
+	}
 	for i := range x.choices {
 		one := request
 		if request.Seed != nil {
@@ -50,6 +55,7 @@ func (x *exchange) spread(request Request) {
 		}
 		x.requests = append(x.requests, one)
 	}
+	return nil
 }
 
 // promptTokens counts each prompt once.
@@ -69,8 +75,9 @@ type answer struct {
 	stopReason any
 }
 
-// take adds a chunk and gives the text it shows, with the stop string put back where the client wants to see it.
-func (x *exchange) take(a *answer, i int, chunk Chunk, eos []int) string {
+// take adds a chunk and gives the text it shows, with the stop string put back where the client wants to see it. The
+// reason for a stop is its string or its token; there is none when the token is one that ends says is the end of a text.
+func (x *exchange) take(a *answer, chunk Chunk, ends func(int) bool) string {
 	shown := chunk.Text
 	a.tokens = append(a.tokens, chunk.Tokens...)
 	if chunk.Finish != "" {
@@ -81,7 +88,7 @@ func (x *exchange) take(a *answer, i int, chunk Chunk, eos []int) string {
 			if x.fields.flag("include_stop_str_in_output") {
 				shown += chunk.StopString
 			}
-		case chunk.Finish == "stop" && last >= 0 && slices.Contains(x.requests[i].StopTokens, a.tokens[last].ID) && !slices.Contains(eos, a.tokens[last].ID):
+		case chunk.Finish == "stop" && last >= 0 && !ends(a.tokens[last].ID):
 			a.stopReason = a.tokens[last].ID
 		}
 	}
@@ -149,7 +156,7 @@ func (c *Container) run(ctx context.Context, i int, request Request, pieces chan
 func (c *Container) collect(w http.ResponseWriter, r *http.Request, x *exchange) ([]answer, bool) {
 	answers := make([]answer, len(x.requests))
 	err := c.generate(r.Context(), x, func(i int, chunk Chunk) error {
-		x.take(&answers[i], i, chunk, c.eos)
+		x.take(&answers[i], chunk, c.ends)
 		return nil
 	})
 	switch {

@@ -199,8 +199,7 @@ func (c *Container) prepareChat(x *exchange, q chatRequest, adapter string) *ref
 	if name := beyond(v); name != "" {
 		return badRequest("%s", notHere(name))
 	}
-	x.spread(request)
-	return nil
+	return x.spread(request)
 }
 
 // beyondTemplate names what would change the rendered prompt and has no counterpart here.

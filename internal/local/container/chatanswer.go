@@ -135,7 +135,7 @@ func (c *Container) streamChat(w http.ResponseWriter, r *http.Request, x *exchan
 			}
 		}
 		a := &answers[i]
-		text := x.take(a, i, piece, c.eos)
+		text := x.take(a, piece, c.ends)
 		if text == "" && len(a.tokens) == 0 && a.finish == nil {
 			return nil
 		}

@@ -117,7 +117,9 @@ func (c *Container) prepareCompletion(x *exchange, q completionRequest, adapter 
 		if refused != nil {
 			return refused
 		}
-		x.spread(request)
+		if refused := x.spread(request); refused != nil {
+			return refused
+		}
 		for range x.choices {
 			if v.flag("echo") {
 				x.echo = append(x.echo, texts[i])
@@ -242,7 +244,7 @@ func (c *Container) streamCompletion(w http.ResponseWriter, r *http.Request, x *
 	err := c.generate(r.Context(), x, func(i int, piece Chunk) error {
 		a := &answers[i]
 		offset := length(a.text)
-		text := x.take(a, i, piece, c.eos)
+		text := x.take(a, piece, c.ends)
 		if text == "" && len(a.tokens) == 0 && a.finish == nil {
 			return nil
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,8 +48,9 @@ type Container struct {
 	base     base
 	dtype    string
 	vocab    int
-	eos      []int
-	context  int // vLLM's max_model_len
+	eos      []int // tokens that end a text
+	end      int   // the tokenizer's own one among them, -1 when it names none
+	context  int   // vLLM's max_model_len
 	modelDir string
 	engine   Engine
 	routes   []route
@@ -117,12 +119,40 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 		log: log, now: time.Now, settings: settings, base: base, dtype: about.DType, vocab: about.Vocab, eos: about.EOS,
 		context: length, modelDir: config.ModelDir, engine: engine, closing: closing, stop: stop,
 	}
+	c.end = endToken(config.ModelDir, engine)
 	c.routes = c.table()
 	if err := c.loadStatic(ctx); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// endToken is the token that the tokenizer calls the end of a text, -1 when there is none.
+func endToken(dir string, engine Engine) int {
+	var config struct {
+		EOS any `json:"eos_token"`
+	}
+	if readConfig(filepath.Join(dir, "tokenizer_config.json"), &config) != nil {
+		return -1
+	}
+	text, _ := config.EOS.(string)
+	if fields, isObject := config.EOS.(map[string]any); isObject {
+		text, _ = fields["content"].(string)
+	}
+	if ids := engine.Encode(text, false); len(ids) == 1 {
+		return ids[0]
+	}
+	return -1
+}
+
+// ends reports whether vLLM takes the token for the end of a text, which is no reason worth naming. It knows one such
+// token, the tokenizer's; other end tokens of the base are stop tokens to it.
+func (c *Container) ends(token int) bool {
+	if c.end >= 0 {
+		return token == c.end
+	}
+	return slices.Contains(c.eos, token)
 }
 
 // loadStatic loads what --lora-modules names: NAME=PATH or a JSON object. One bad adapter stops the server, as recorded.

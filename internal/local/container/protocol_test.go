@@ -183,6 +183,7 @@ func TestWhatIsNotDoneHereIsSaid(t *testing.T) {
 		`{"prompt":"x","prompt_logprobs":1}`:                         "prompt_logprobs",
 		`{"prompt":"x","response_format":{"type":"json_object"}}`:    "response_format",
 		`{"prompt":"x","guided_regex":"a"}`:                          "structured output",
+		`{"prompt":"x","n":1000000000,"temperature":1}`:              "more than 4096 answers in one invocation",
 		`{"prompt":"x","best_of":3}`:                                 "best_of",
 		`{"prompt":"x","skip_special_tokens":false}`:                 "skip_special_tokens: false",
 		chat + `"echo":true}`:                                        "echo in a chat",

@@ -1,0 +1,150 @@
+package cloud
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	runtimetypes "github.com/aws/aws-sdk-go-v2/service/sagemakerruntime/types"
+	"github.com/aws/smithy-go"
+
+	"loradeck/internal/lora"
+)
+
+// ModelError is what a component's container answered instead of a result. SageMaker wraps any answer that is not 2xx in it
+// (facts/sagemaker-vllm.md §1b.3).
+type ModelError struct {
+	Status  int    // the container's
+	Message string // the container's body
+}
+
+// Error gives status and body.
+func (e *ModelError) Error() string { return fmt.Sprintf("model answered %d: %s", e.Status, e.Message) }
+
+// Unknown reports whether the container said that it does not know the adapter: vLLM's "does not exist", or FastAPI's bare
+// "Not Found", which SageMaker passes on when the registration was refused (recordings/README.md).
+func (e *ModelError) Unknown() bool {
+	return e.Status == 404 && (strings.Contains(e.Message, "does not exist") || strings.Contains(e.Message, "Not Found"))
+}
+
+// said gives the sentence inside the container's JSON body, or its beginning when there is none.
+func (e *ModelError) said() string {
+	var body struct {
+		Message string `json:"message"`
+		Detail  any    `json:"detail"`
+		Error   struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	text := e.Message
+	if json.Unmarshal([]byte(e.Message), &body) == nil {
+		switch detail, isText := body.Detail.(string); {
+		case body.Error.Message != "":
+			text = body.Error.Message
+		case body.Message != "":
+			text = body.Message
+		case isText:
+			text = detail
+		}
+	}
+	if len(text) > 300 {
+		text = strings.ToValidUTF8(text[:300], "") + "…"
+	}
+	return strings.TrimRight(strings.TrimSpace(text), ".")
+}
+
+// translate turns an error of the SDK into a lora.Error. Doing is what was tried, as "describe component x".
+func translate(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		if cause := context.Canceled; errors.Is(err, cause) {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
+		return lora.Wrap(err, lora.Unavailable, "The service did not answer in time. Try again.")
+	}
+	var model *runtimetypes.ModelError
+	if errors.As(err, &model) {
+		answer := &ModelError{Message: deref(model.OriginalMessage)}
+		if model.OriginalStatusCode != nil {
+			answer.Status = int(*model.OriginalStatusCode)
+		}
+		kind := lora.Invalid
+		switch {
+		case answer.Status == 404:
+			kind = lora.NotFound
+		case answer.Status >= 500:
+			kind = lora.Unavailable
+		}
+		return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), kind, "The model's server answered %d: %s.", answer.Status, answer.said())
+	}
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		kind, message := judge(api)
+		return lora.Wrap(fmt.Errorf("%s: %w", doing, err), kind, "%s", message)
+	}
+	var network net.Error
+	if errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return lora.Wrap(fmt.Errorf("%s: %w", doing, err), lora.Unavailable, "The service cannot be reached. Look at the network and try again.")
+	}
+	var operation *smithy.OperationError
+	if errors.As(err, &operation) && strings.Contains(err.Error(), "credential") {
+		return lora.Wrap(fmt.Errorf("%s: %w", doing, err), lora.Unauthorized, "There are no usable AWS credentials. Log in again, or name a profile.")
+	}
+	return lora.Wrap(fmt.Errorf("%s: %w", doing, err), lora.Unavailable, "The service gave an answer that could not be read. Try again.")
+}
+
+// judge gives kind and sentence of an AWS error by its code, and for SageMaker's untyped ValidationException by its text.
+func judge(api smithy.APIError) (lora.Kind, string) {
+	code, text := api.ErrorCode(), strings.TrimSpace(api.ErrorMessage())
+	low := strings.ToLower(text)
+	said := "AWS says: " + strings.TrimRight(text, ".") + "."
+	switch code {
+	case "ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown":
+		return lora.Throttled, "AWS asks us to slow down (" + code + "). It is tried again."
+	case "ResourceLimitExceeded", "ServiceQuotaExceededException":
+		return lora.Limit, said + " Ask for a higher quota, or remove something first."
+	case "ResourceInUse", "ConflictException", "BucketAlreadyExists":
+		return lora.Conflict, said
+	case "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NotFound", "ResourceNotFound":
+		return lora.NotFound, said
+	case "AccessDenied", "AccessDeniedException", "AllAccessDisabled":
+		return lora.Forbidden, said + " Give this role the permission it names."
+	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch":
+		return lora.Unauthorized, said + " Log in to AWS again."
+	case "ModelNotReadyException", "ServiceUnavailable", "InternalFailure", "InternalServerError", "InternalError", "InternalDependencyException", "RequestTimeout":
+		return lora.Unavailable, said + " Try again in a moment."
+	}
+	switch {
+	case strings.Contains(low, "rate exceeded"):
+		return lora.Throttled, "AWS asks us to slow down. It is tried again."
+	case strings.Contains(low, "could not find"), strings.Contains(low, "not found"):
+		return lora.NotFound, said
+	case strings.Contains(low, "already exist"), strings.Contains(low, "delete_in_progress"), strings.Contains(low, "associated"):
+		return lora.Conflict, said
+	}
+	if api.ErrorFault() == smithy.FaultServer {
+		return lora.Unavailable, said + " Try again in a moment."
+	}
+	return lora.Invalid, said
+}
+
+// missing reports whether S3 says by status alone that there is nothing: a HEAD has no body to say it in.
+func missing(err error) bool {
+	var none *s3types.NotFound
+	return errors.As(err, &none)
+}
+
+func deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

@@ -52,9 +52,15 @@ func (h *Handlers) stopComparison(c echo.Context) error {
 }
 
 func (h *Handlers) runView(ctx context.Context, found compare.Comparison) (templates.Run, error) {
-	s, err := h.look(ctx)
+	deployed, err := h.DB.Read().LiveDeployments(ctx)
 	if err != nil {
-		return templates.Run{}, err
+		return templates.Run{}, fmt.Errorf("read deployments: %w", err)
+	}
+	labels := map[string]string{}
+	for _, d := range deployed {
+		if d.PlaceID == found.Request.PlaceID {
+			labels[d.ComponentName] = fmt.Sprintf("%s v%d", d.Adapter, d.Version)
+		}
 	}
 	run := templates.Run{ID: found.ID, When: templates.Clock(h.Now(), found.Created)}
 	ended := 0
@@ -63,8 +69,8 @@ func (h *Handlers) runView(ctx context.Context, found compare.Comparison) (templ
 			ended++
 		}
 		label := p.Label
-		if d, ours := s.deployed[where{found.Request.PlaceID, p.Component}]; ours {
-			label = fmt.Sprintf("%s v%d", d.Adapter, d.Version)
+		if ours, there := labels[p.Component]; there {
+			label = ours
 		}
 		run.Panes = append(run.Panes, paneView(n, label, p, found.Panes[0]))
 	}

@@ -101,7 +101,7 @@ func (h *Handlers) jobView(ctx context.Context, id int64) (templates.Job, error)
 	}
 	view.Summary = summaryOf(r, view.State)
 	if r.deployment.ID != 0 {
-		view.Base, view.Where = templates.Link{Href: "/", Text: r.deployment.BaseName}, r.deployment.Endpoint+" in "+r.place.Name
+		view.Base, view.Where = templates.Link{Href: "/", Text: r.deployment.BaseName}, "endpoint "+r.deployment.Endpoint+" in "+r.place.Name
 	}
 	if spent := took(r.job.StartedAt, r.job.EndedAt, now); spent != "" {
 		label := "Took"

@@ -35,8 +35,11 @@ type region struct {
 	id    string
 	keys  []string
 	every time.Duration // redrawn at least so often; 0 for never
-	draw  func(ctx context.Context) (templ.Component, error)
+	draw  func(ctx context.Context, m *moment) (templ.Component, error)
 }
+
+// moment is what was read for one message: its regions agree with each other, and nothing is read twice.
+type moment struct{ run *templates.Run }
 
 // live is the page's socket. It sends every region in full first, on each connection anew, then the ones that changed.
 func (h *Handlers) live(c echo.Context) error {
@@ -150,8 +153,9 @@ type socket struct {
 // send draws the regions again and sends those that look different, in one message.
 func (s *socket) send(ctx context.Context, regions []region) error {
 	var message bytes.Buffer
+	var now moment
 	for _, r := range regions {
-		component, err := r.draw(ctx)
+		component, err := r.draw(ctx, &now)
 		if err != nil {
 			return fmt.Errorf("draw %s: %w", r.id, err)
 		}
@@ -180,7 +184,7 @@ func (s *socket) send(ctx context.Context, regions []region) error {
 // regions gives what the page of a socket keeps true. The tray is on every page.
 func (h *Handlers) regions(c echo.Context) ([]region, error) {
 	icons := h.static.Assets().Icons
-	found := []region{{id: templates.IDTray, keys: []string{live.Jobs}, draw: func(ctx context.Context) (templ.Component, error) {
+	found := []region{{id: templates.IDTray, keys: []string{live.Jobs}, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 		t, err := h.tray(ctx)
 		return templates.TrayJobs(t), err
 	}}}
@@ -188,12 +192,12 @@ func (h *Handlers) regions(c echo.Context) ([]region, error) {
 	case "":
 		return found, nil
 	case "deck":
-		return append(found, region{id: templates.IDDeck, keys: []string{live.Deck}, every: ageEvery, draw: func(ctx context.Context) (templ.Component, error) {
+		return append(found, region{id: templates.IDDeck, keys: []string{live.Deck}, every: ageEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 			view, err := h.deckView(ctx)
 			return templates.DeckBody(view), err
 		}}), nil
 	case "jobs":
-		return append(found, region{id: templates.IDJobs, keys: []string{live.Jobs}, every: clockEvery, draw: func(ctx context.Context) (templ.Component, error) {
+		return append(found, region{id: templates.IDJobs, keys: []string{live.Jobs}, every: clockEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 			view, err := h.jobsView(ctx, math.MaxInt64)
 			return templates.JobsBody(view), err
 		}}), nil
@@ -208,7 +212,7 @@ func (h *Handlers) regions(c echo.Context) ([]region, error) {
 		if _, err := h.jobView(c.Request().Context(), id); err != nil {
 			return nil, err
 		}
-		return append(found, region{id: templates.IDJob, keys: []string{live.Job(id), live.Deck}, every: clockEvery, draw: func(ctx context.Context) (templ.Component, error) {
+		return append(found, region{id: templates.IDJob, keys: []string{live.Job(id), live.Deck}, every: clockEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 			view, err := h.jobView(ctx, id)
 			return templates.JobBody(view), err
 		}}), nil
@@ -223,21 +227,26 @@ func (h *Handlers) comparisonRegions(ctx context.Context, icons string, id int64
 	if err != nil {
 		return nil, err
 	}
-	view := func(ctx context.Context) (templates.Run, error) {
+	view := func(ctx context.Context, m *moment) (templates.Run, error) {
+		if m.run != nil {
+			return *m.run, nil
+		}
 		c, err := h.Board.Find(ctx, id)
 		if err != nil {
 			return templates.Run{}, err
 		}
-		return h.runView(ctx, c)
+		run, err := h.runView(ctx, c)
+		m.run = &run
+		return run, err
 	}
-	found = append(found, region{id: templates.IDRun, keys: []string{live.Comparison(id)}, draw: func(ctx context.Context) (templ.Component, error) {
-		run, err := view(ctx)
+	found = append(found, region{id: templates.IDRun, keys: []string{live.Comparison(id)}, draw: func(ctx context.Context, m *moment) (templ.Component, error) {
+		run, err := view(ctx, m)
 		return templates.RunHead(icons, run), err
 	}})
 	for n := range now.Panes {
 		keys := []string{live.Comparison(id), live.Pane(id, n), live.Pane(id, 0)}
-		found = append(found, region{id: templates.IDPane(n), keys: keys, draw: func(ctx context.Context) (templ.Component, error) {
-			run, err := view(ctx)
+		found = append(found, region{id: templates.IDPane(n), keys: keys, draw: func(ctx context.Context, m *moment) (templ.Component, error) {
+			run, err := view(ctx, m)
 			if err != nil {
 				return nil, err
 			}

@@ -128,3 +128,20 @@ func previews(a static.Assets) map[string]templ.Component {
 		"fault":            templates.FaultPage(quiet, templates.Fault{Icons: a.Icons, Status: 404, Title: "Not here", Message: "There is no job 99. It may belong to another data folder.", Back: templates.Link{Href: "/", Text: "Go to the deck"}}),
 	}
 }
+
+func TestNamesAndAnswersCannotBecomeMarkup(t *testing.T) {
+	t.Parallel()
+	hostile := `"></hx-partial><script>alert(1)</script>`
+	pane := templates.Pane{Label: hostile, Same: hostile, Flag: "word 1", Rest: []templates.Segment{{Text: hostile, Marked: true}, {Text: hostile}}, Note: hostile}
+	deck := madeDeck("/static/icons.0.svg")
+	deck.Racks[0].Name, deck.Racks[0].Bases[0].Slots[0].Name, deck.Racks[0].Bases[0].Slots[2].Note = hostile, hostile, hostile
+	for name, component := range map[string]templ.Component{"pane": templates.PaneView("", pane), "deck": templates.DeckBody(deck)} {
+		var out bytes.Buffer
+		if err := component.Render(t.Context(), &out); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(out.String(), "<script") || strings.Contains(out.String(), "</hx-partial>") {
+			t.Errorf("%s lets a name through as markup:\n%s", name, out.String())
+		}
+	}
+}

@@ -40,7 +40,7 @@ func TrayBar(s Shell) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if s.Live != "" {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<div class=\"line small soft\"><span class=\"live\" role=\"status\" data-connection data-state=\"connecting\">Connecting</span></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<div class=\"line small soft\"><span class=\"live\" role=\"status\" data-connection data-state=\"connecting\" hidden>Connecting</span></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

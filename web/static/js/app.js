@@ -24,6 +24,7 @@
   }
 
   const connection = document.querySelector('[data-connection]');
+  if (connection) connection.hidden = false;
   const say = (state, word) => {
     if (!connection || connection.dataset.state === state) return;
     connection.dataset.state = state;

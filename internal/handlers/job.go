@@ -97,7 +97,7 @@ func (h *Handlers) jobView(ctx context.Context, id int64) (templates.Job, error)
 	}
 	view := templates.Job{
 		Icons: h.static.Assets().Icons, ID: id, Title: r.job.Title, State: jobState(r.job.State, verdict), Where: r.place.Name,
-		Proof: proof, Lanes: lanesOf(r, now), About: aboutOf(r, now), Tries: triesOf(r, now), Moving: r.moving(),
+		Proof: proof, Lanes: lanesOf(r, now), About: aboutOf(r, now), Tries: triesOf(r, now),
 	}
 	view.Summary = summaryOf(r, view.State)
 	if r.deployment.ID != 0 {

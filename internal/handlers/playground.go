@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -63,6 +64,10 @@ func (h *Handlers) showPlayground(c echo.Context, status int, q question, run *t
 
 func (h *Handlers) playgroundView(ctx context.Context, q question) (templates.Playground, error) {
 	view := templates.Playground{Icons: h.static.Assets().Icons}
+	var err error
+	if view.Recent, err = h.recent(ctx); err != nil {
+		return view, err
+	}
 	s, err := h.look(ctx)
 	if err != nil {
 		return view, err
@@ -107,6 +112,28 @@ func (h *Handlers) playgroundView(ctx context.Context, q question) (templates.Pl
 	return view, nil
 }
 
+// recent lists the newest comparisons by what was asked.
+func (h *Handlers) recent(ctx context.Context) ([]templates.Past, error) {
+	rows, err := h.DB.Read().NewestComparisons(ctx, 8)
+	if err != nil {
+		return nil, fmt.Errorf("read comparisons: %w", err)
+	}
+	now := h.Now()
+	var past []templates.Past
+	for _, row := range rows {
+		var asked compare.Request
+		if err := json.Unmarshal([]byte(row.Request), &asked); err != nil {
+			return nil, fmt.Errorf("read comparison %d: %w", row.ID, err)
+		}
+		text := []rune(strings.Join(strings.Fields(asked.Prompt), " "))
+		if len(text) > 120 {
+			text = append(text[:119], '…')
+		}
+		past = append(past, templates.Past{Href: comparisonPath(row.ID), Text: string(text), When: templates.Clock(now, db.Time(row.CreatedAt))})
+	}
+	return past, nil
+}
+
 // tries are prompts that a chosen sample comes with, as links that fill them in.
 func (h *Handlers) tries(base db.Component, adapters []string, name string) []templates.Link {
 	var links []templates.Link
@@ -135,7 +162,7 @@ func (h *Handlers) compare(c echo.Context) error {
 	var id int64
 	if len(q.wrong) == 0 {
 		if id, err = h.Board.Start(c.Request().Context(), request); err == nil {
-			return see(c, comparisonPath(id))
+			return see(c, comparisonPath(id)+"#"+templates.IDRun) // on a phone the answers are below the form
 		}
 		if kind := lora.KindOf(err); kind != lora.Invalid && kind != lora.NotFound {
 			return err

@@ -15,7 +15,6 @@ type Job struct {
 	Proof   *Proof
 	About   []Fact
 	Tries   []Try
-	Moving  bool // queued or running: times go on
 }
 
 // Failure is why a job stopped and what can be done.

@@ -126,7 +126,8 @@ func madePlayground(icons string) templates.Playground {
 	same, flag, rest := templates.Diverge(base, text, false)
 	num := func(v, u string) templates.Measure { return templates.Measure{Value: v, Unit: u} }
 	return templates.Playground{
-		Icons: icons,
+		Icons:  icons,
+		Recent: []templates.Past{{Href: "/comparisons/3", Text: "What is the capital of France? And what of the question that goes on and on until it fills the whole line of a phone?", When: "14:02:11"}},
 		Form: templates.Compose{
 			Bases: []templates.Choice{{Text: "tiny-llama-base", Href: "/playground", Chosen: true}, {Text: "qwen25-7b-base", Href: "/playground?base=q"}}, Base: "p/tiny-llama-base", Chat: true, Text: "What is the capital of France?",
 			Adapters:  []templates.Choice{{Value: "a", Text: "pirate v1", Note: "proven", Chosen: true}, {Value: "b", Text: "json v1", Note: "in service, not proven", Chosen: true}, {Value: "c", Text: "fr-support v1", Note: "creating: cannot answer yet", Off: true}},

@@ -8,6 +8,14 @@ type Playground struct {
 	Form    Compose
 	Run     *Run
 	Nothing string // why nothing can be asked; takes the form's place
+	Recent  []Past
+}
+
+// Past is a comparison that was made before.
+type Past struct {
+	Href string
+	Text string // its prompt, cut short
+	When string
 }
 
 // Compose is the form as it was last filled in.

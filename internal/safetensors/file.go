@@ -141,3 +141,6 @@ func inBlocks(r io.Reader, size, n int, value func(i int, b []byte)) error {
 	}
 	return nil
 }
+
+// Name is the path the file was opened by.
+func (f *File) Name() string { return f.file.Name() }

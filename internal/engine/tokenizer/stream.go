@@ -1,0 +1,47 @@
+package tokenizer
+
+import "strings"
+
+// Stream turns ids into text as they come. It holds back what may still change: bytes that are not yet a whole character.
+// The text it has given is at every moment a beginning of Decode of all ids. It is used by one goroutine.
+type Stream struct {
+	tokenizer   *Tokenizer
+	skipSpecial bool
+	ids         []int // since the last point where the text was whole, and the run before it
+	given       int   // how many of ids have had their text given
+}
+
+// Stream begins a text.
+func (t *Tokenizer) Stream(skipSpecial bool) *Stream {
+	return &Stream{tokenizer: t, skipSpecial: skipSpecial}
+}
+
+// Next gives the text that the next id makes certain, which may be empty or that of several ids.
+func (s *Stream) Next(id int) string {
+	s.ids = append(s.ids, id)
+	text := s.fresh()
+	if text == "" || strings.HasSuffix(text, replacement) {
+		return ""
+	}
+	// Decoding depends on the neighbour (a leading space, bytes that join), so the last run given stays as context.
+	s.ids = append(s.ids[:0], s.ids[s.given:]...)
+	s.given = len(s.ids)
+	return text
+}
+
+// Flush gives what was held back, with U+FFFD for bytes that became no character.
+func (s *Stream) Flush() string {
+	text := s.fresh()
+	s.ids, s.given = nil, 0
+	return text
+}
+
+// fresh is the text of the ids that have not been given.
+func (s *Stream) fresh() string {
+	before := s.tokenizer.Decode(s.ids[:s.given], s.skipSpecial)
+	now := s.tokenizer.Decode(s.ids, s.skipSpecial)
+	if len(now) <= len(before) {
+		return ""
+	}
+	return now[len(before):]
+}

@@ -1,0 +1,158 @@
+package tokenizer_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"loradeck/internal/engine/tokenizer"
+	"loradeck/internal/lora"
+)
+
+var families = []string{"llama", "mistral", "qwen2"}
+
+func open(t testing.TB, family string) *tokenizer.Tokenizer {
+	t.Helper()
+	tok, err := tokenizer.Open(filepath.Join("..", "testdata", family, "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// golden is the part of expected.json, written by the real library, that concerns this package.
+type golden struct {
+	Tokenizer []struct {
+		Text        string `json:"text"`
+		IDs         []int  `json:"ids"`
+		Plain       []int  `json:"ids_plain"`
+		Decoded     string `json:"decoded"`
+		DecodedSkip string `json:"decoded_skip"`
+	} `json:"tokenizer"`
+}
+
+func TestIdsAndTextsAreThoseOfTheOfficialLibrary(t *testing.T) {
+	t.Parallel()
+	for _, family := range families {
+		tok := open(t, family)
+		raw, err := os.ReadFile(filepath.Join("..", "testdata", family, "expected.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want golden
+		if err := json.Unmarshal(raw, &want); err != nil || len(want.Tokenizer) < 20 {
+			t.Fatalf("%s: %d cases, %v", family, len(want.Tokenizer), err)
+		}
+		for _, c := range want.Tokenizer {
+			if diff := cmp.Diff(c.IDs, append([]int{}, tok.Encode(c.Text, true)...)); diff != "" {
+				t.Errorf("%s: ids of %q (-want +got):\n%s", family, c.Text, diff)
+			}
+			if diff := cmp.Diff(c.Plain, append([]int{}, tok.Encode(c.Text, false)...)); diff != "" {
+				t.Errorf("%s: plain ids of %q (-want +got):\n%s", family, c.Text, diff)
+			}
+			if got := tok.Decode(c.IDs, false); got != c.Decoded {
+				t.Errorf("%s: decoded: got %q, want %q", family, got, c.Decoded)
+			}
+			if got := tok.Decode(c.IDs, true); got != c.DecodedSkip {
+				t.Errorf("%s: decoded without special tokens: got %q, want %q", family, got, c.DecodedSkip)
+			}
+			stream, streamed := tok.Stream(true), ""
+			for _, id := range c.IDs {
+				text := stream.Next(id)
+				if !utf8.ValidString(text) || strings.HasSuffix(text, "\uFFFD") {
+					t.Errorf("%s: the stream of %q gave half a character: %q", family, c.Text, text)
+				}
+				streamed += text
+			}
+			if streamed += stream.Flush(); streamed != c.DecodedSkip {
+				t.Errorf("%s: streamed: got %q, want %q", family, streamed, c.DecodedSkip)
+			}
+		}
+	}
+}
+
+func TestWhatIsNotSupportedFailsWithItsName(t *testing.T) {
+	t.Parallel()
+	model := `"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}`
+	tests := map[string]string{ // file → what the sentence names
+		`{`:                            "JSON",
+		`{"model":{"type":"Unigram"}}`: "Unigram",
+		`{"model":{"type":"BPE"}}`:     "BPE",
+		`{"normalizer":{"type":"Lowercase"},` + model + `}`:                                                    "Lowercase",
+		`{"pre_tokenizer":{"type":"Whitespace"},` + model + `}`:                                                "Whitespace",
+		`{"pre_tokenizer":{"type":"Split","behavior":"Isolated","pattern":{"Regex":"(?<=a)b"}},` + model + `}`: "(?<",
+		`{"pre_tokenizer":{"type":"Split","behavior":"MergedWithNext","pattern":{"Regex":"a"}},` + model + `}`: "MergedWithNext",
+		`{"post_processor":{"type":"BertProcessing"},` + model + `}`:                                           "BertProcessing",
+		`{"decoder":{"type":"WordPiece"},` + model + `}`:                                                       "WordPiece",
+		`{"model":{"type":"BPE","vocab":{"a":-1}}}`:                                                            "range",
+		`{"model":{"type":"BPE","vocab":{"a":99999999}}}`:                                                      "range",
+		`{"added_tokens":[{"id":-4,"content":"x"}],` + model + `}`:                                             "range",
+		`{"model":{"type":"BPE","vocab":{"a":0},"merges":["a c"]}}`:                                            `"c"`,
+		`{"model":{"type":"BPE","vocab":{"a":0},"merges":[7]}}`:                                                "number 0",
+		`{"model":{"type":"BPE","vocab":{"a":0},"dropout":0.1}}`:                                               "dropout",
+	}
+	for text, want := range tests {
+		_, err := tokenizer.Parse([]byte(text))
+		if lora.KindOf(err) != lora.Invalid || !strings.Contains(lora.Message(err), want) {
+			t.Errorf("%s: got %v, want a sentence with %q", text, err, want)
+		}
+	}
+	if _, err := tokenizer.Open(filepath.Join(t.TempDir(), "none")); lora.KindOf(err) != lora.Invalid {
+		t.Errorf("missing file: got %v", err)
+	}
+}
+
+func TestLongWordsAreNotQuadratic(t *testing.T) {
+	t.Parallel()
+	tok := open(t, "llama")
+	for _, text := range []string{strings.Repeat("the", 60_000), strings.Repeat(" ", 200_000), strings.Repeat("🙂", 20_000)} {
+		if got := tok.Decode(tok.Encode(text, false), false); got != text {
+			t.Errorf("%d bytes come back as %d", len(text), len(got))
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"added_tokens":[{"id":3,"content":"x","special":true,"lstrip":true}],"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]},"pre_tokenizer":{"type":"ByteLevel"},"decoder":{"type":"Strip","content":" ","start":2}}`))
+	f.Add([]byte(`{"model":{"vocab":{"<0x61>":0,"▁":1},"byte_fallback":true,"unk_token":"▁"},"pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"},"decoder":{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"}]},"normalizer":{"type":"Prepend","prepend":"▁"}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		tok, err := tokenizer.Parse(text)
+		if err != nil {
+			if lora.KindOf(err) != lora.Invalid {
+				t.Errorf("refused without a sentence: %v", err)
+			}
+			return
+		}
+		tok.Decode(tok.Encode("ab x ba\xff é", true), true)
+	})
+}
+
+func FuzzEncode(f *testing.F) {
+	var all []*tokenizer.Tokenizer
+	for _, family := range families {
+		all = append(all, open(f, family))
+	}
+	f.Add("Hello \u00e9\U0001F642 <|im_end|> </s>\xff\n\n  x")
+	f.Fuzz(func(t *testing.T, text string) {
+		for i, tok := range all {
+			ids := tok.Encode(text, false)
+			got := tok.Decode(ids, false)
+			// Llama's pipeline changes nothing on the way, so valid text must come back as it went.
+			if i == 0 && utf8.ValidString(text) && got != text {
+				t.Errorf("%q → %v → %q", text, ids, got)
+			}
+			stream, streamed := tok.Stream(false), ""
+			for _, id := range ids {
+				streamed += stream.Next(id)
+			}
+			if streamed += stream.Flush(); i == 0 && utf8.ValidString(text) && streamed != got {
+				t.Errorf("streamed %q, decoded %q", streamed, got)
+			}
+		}
+	})
+}

@@ -1,0 +1,270 @@
+// Package chat renders a conversation into the text a model was trained on, by the chat template that the model's directory
+// carries.
+//
+// Templates are Jinja programs that come with a model, so they are treated as hostile: they read no file, include nothing,
+// and end within bounds of time, loops and output. The language itself is gonja's.
+package chat
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nikolalohinski/gonja/v2/builtins"
+	"github.com/nikolalohinski/gonja/v2/config"
+	"github.com/nikolalohinski/gonja/v2/exec"
+	"github.com/nikolalohinski/gonja/v2/loaders"
+
+	"loradeck/internal/lora"
+)
+
+// Bounds of one rendering. Real templates are under 20 KB and render in microseconds.
+const (
+	maxSource = 256 << 10       // bytes of a template
+	maxOutput = 4 << 20         // bytes of a rendered conversation
+	maxLoops  = 100_000         // numbers that all range() calls of one rendering may give together
+	maxTime   = 2 * time.Second // of one rendering
+)
+
+// Message is one turn of a conversation.
+type Message struct {
+	Role    string
+	Content string
+}
+
+// Specials are the special tokens that a template may name.
+type Specials struct{ BOS, EOS, Pad, Unk string }
+
+// Template is a parsed chat template. It is safe for concurrent use.
+type Template struct {
+	source   string
+	specials Specials
+}
+
+// Parse checks a template. Its errors are of kind Invalid.
+func Parse(source string, specials Specials) (*Template, error) {
+	if len(source) > maxSource {
+		return nil, lora.Errorf(lora.Invalid, "The chat template is longer than %d KiB, which no real one is.", maxSource>>10)
+	}
+	t := &Template{source, specials}
+	if _, err := t.compile(); err != nil {
+		return nil, lora.Wrap(err, lora.Invalid, "The chat template of this base cannot be read: %v.", cause(err))
+	}
+	return t, nil
+}
+
+// FromDir reads the template of a Hugging Face model directory: chat_template.jinja, or else the chat_template member of
+// tokenizer_config.json. It gives nil when the base has none.
+func FromDir(dir string) (*Template, error) {
+	var file struct {
+		Template json.RawMessage `json:"chat_template"`
+		BOS      token           `json:"bos_token"`
+		EOS      token           `json:"eos_token"`
+		Pad      token           `json:"pad_token"`
+		Unk      token           `json:"unk_token"`
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "tokenizer_config.json"))
+	if err == nil {
+		if err := json.Unmarshal(text, &file); err != nil {
+			return nil, lora.Wrap(err, lora.Invalid, "tokenizer_config.json is no JSON of the expected form: %v.", err)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read tokenizer_config.json: %w", err)
+	}
+	specials := Specials{string(file.BOS), string(file.EOS), string(file.Pad), string(file.Unk)}
+	source, err := os.ReadFile(filepath.Join(dir, "chat_template.jinja"))
+	if err == nil {
+		return Parse(string(source), specials)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read chat_template.jinja: %w", err)
+	}
+	named, err := sourceOf(file.Template)
+	if err != nil || named == "" {
+		return nil, err
+	}
+	return Parse(named, specials)
+}
+
+// sourceOf reads the member's two forms: a template, or a list of named ones of which "default" is meant.
+func sourceOf(member json.RawMessage) (string, error) {
+	if len(member) == 0 || string(member) == "null" {
+		return "", nil
+	}
+	var one string
+	if json.Unmarshal(member, &one) == nil {
+		return one, nil
+	}
+	var several []struct{ Name, Template string }
+	if err := json.Unmarshal(member, &several); err != nil {
+		return "", lora.Wrap(err, lora.Invalid, "tokenizer_config.json has a chat_template that is neither text nor a list of templates.")
+	}
+	for _, named := range several {
+		if named.Name == "default" {
+			return named.Template, nil
+		}
+	}
+	return "", nil
+}
+
+// token reads a special token's two forms: text, or an object with its content.
+type token string
+
+// UnmarshalJSON takes a string, null, or an object with the member "content".
+func (t *token) UnmarshalJSON(text []byte) error {
+	var plain *string
+	if json.Unmarshal(text, &plain) == nil {
+		if plain != nil {
+			*t = token(*plain)
+		}
+		return nil
+	}
+	var object struct{ Content string }
+	if err := json.Unmarshal(text, &object); err != nil {
+		return err
+	}
+	*t = token(object.Content)
+	return nil
+}
+
+// Render gives the text for the messages, ending with the beginning of an answer when addGenerationPrompt. What the
+// template itself refuses, by raise_exception, is an error of kind Invalid with its words.
+func (t *Template) Render(messages []Message, addGenerationPrompt bool) (string, error) {
+	type result struct {
+		text string
+		err  error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		text, err := t.render(messages, addGenerationPrompt)
+		ended <- result{text, err}
+	}()
+	timer := time.NewTimer(maxTime)
+	defer timer.Stop()
+	select {
+	case r := <-ended:
+		return r.text, r.err
+	case <-timer.C:
+		return "", lora.Errorf(lora.Invalid, "The chat template of this base did not end within %s.", maxTime)
+	}
+}
+
+func (t *Template) render(messages []Message, addGenerationPrompt bool) (text string, err error) {
+	var refused string
+	defer func() {
+		if p := recover(); p != nil { // of the template language, on a template it did not expect
+			err = lora.Wrap(fmt.Errorf("panic: %v", p), lora.Invalid, "The chat template of this base cannot be used.")
+		}
+	}()
+	compiled, err := t.compile()
+	if err != nil {
+		return "", lora.Wrap(err, lora.Invalid, "The chat template of this base cannot be read: %v.", cause(err))
+	}
+	turns := make([]any, len(messages))
+	for i, m := range messages {
+		turns[i] = map[string]any{"role": m.Role, "content": m.Content}
+	}
+	left := maxLoops
+	data := exec.NewContext(map[string]any{
+		"messages": turns, "add_generation_prompt": addGenerationPrompt, "tools": nil, "documents": nil,
+		"bos_token": t.specials.BOS, "eos_token": t.specials.EOS, "pad_token": t.specials.Pad, "unk_token": t.specials.Unk,
+		"raise_exception": func(_ *exec.Evaluator, params *exec.VarArgs) (string, error) {
+			refused = params.First().String()
+			return "", errors.New(refused)
+		},
+		"range": func(_ *exec.Evaluator, params *exec.VarArgs) ([]int, error) { return numbers(params, &left) },
+	})
+	out := &bounded{left: maxOutput}
+	if err := compiled.Execute(out, data); err != nil {
+		if refused != "" {
+			return "", lora.Wrap(err, lora.Invalid, "The chat template of this base refuses the messages: %s", refused)
+		}
+		return "", lora.Wrap(err, lora.Invalid, "The chat template of this base cannot be used with these messages: %v.", cause(err))
+	}
+	return out.String(), nil
+}
+
+// compile parses the source anew: a parsed gonja template holds state of its lexer, and parsing takes microseconds.
+func (t *Template) compile() (*exec.Template, error) {
+	settings := config.New()
+	settings.TrimBlocks, settings.LeftStripBlocks = true, true // as transformers sets Jinja up for chat templates
+	const name = "/chat"
+	loader, err := loaders.NewMemoryLoader(map[string]string{name: t.source})
+	if err != nil {
+		return nil, err
+	}
+	environment := &exec.Environment{
+		Context: exec.EmptyContext().Update(builtins.GlobalFunctions).Update(builtins.GlobalVariables), Filters: builtins.Filters,
+		Tests: builtins.Tests, Methods: builtins.Methods, ControlStructures: safeStructures(),
+	}
+	return exec.NewTemplate(name, settings, loader, environment)
+}
+
+// numbers is Jinja's range with a budget shared by all its calls.
+func numbers(params *exec.VarArgs, left *int) ([]int, error) {
+	var bounds []int
+	for _, arg := range params.Args {
+		if !arg.IsInteger() {
+			return nil, errors.New("range takes whole numbers")
+		}
+		bounds = append(bounds, arg.Integer())
+	}
+	start, stop, by := 0, 0, 1
+	switch len(bounds) {
+	case 1:
+		stop = bounds[0]
+	case 2:
+		start, stop = bounds[0], bounds[1]
+	case 3:
+		start, stop, by = bounds[0], bounds[1], bounds[2]
+	default:
+		return nil, errors.New("range takes one to three numbers")
+	}
+	if by == 0 {
+		return nil, errors.New("range cannot step by 0")
+	}
+	list := []int{}
+	for i := start; by > 0 && i < stop || by < 0 && i > stop; i += by {
+		if *left--; *left < 0 {
+			return nil, fmt.Errorf("its loops run over more than %d numbers", maxLoops)
+		}
+		list = append(list, i)
+	}
+	return list, nil
+}
+
+// bounded is a buffer that refuses to grow beyond its bound.
+type bounded struct {
+	bytes.Buffer
+	left int
+}
+
+// Write fails once the bound is passed.
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.left -= len(p); b.left < 0 {
+		return 0, fmt.Errorf("it writes more than %d MiB", maxOutput>>20)
+	}
+	return b.Buffer.Write(p)
+}
+
+// WriteString fails once the bound is passed. Without it io.WriteString would go around Write.
+func (b *bounded) WriteString(s string) (int, error) { return b.Write([]byte(s)) }
+
+var _ io.StringWriter = (*bounded)(nil)
+
+// cause gives the innermost error: the outer ones repeat the template.
+func cause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}

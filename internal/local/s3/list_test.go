@@ -1,0 +1,117 @@
+package s3_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/google/go-cmp/cmp"
+)
+
+type awsBucketConfiguration = types.CreateBucketConfiguration
+
+func awsAlgorithm(name string) types.ChecksumAlgorithm { return types.ChecksumAlgorithm(name) }
+
+// walk lists all pages and gives keys and common prefixes in the order they came.
+func walk(t *testing.T, client *awss3.Client, in awss3.ListObjectsV2Input) (entries []string, pages int) {
+	t.Helper()
+	in.Bucket = aws.String(bucket)
+	for pager := awss3.NewListObjectsV2Paginator(client, &in); pager.HasMorePages(); pages++ {
+		page, err := pager.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.Contents {
+			entries = append(entries, *o.Key)
+		}
+		for _, p := range page.CommonPrefixes {
+			entries = append(entries, *p.Prefix)
+		}
+		if got := len(page.Contents) + len(page.CommonPrefixes); got != int(*page.KeyCount) {
+			t.Errorf("got KeyCount %d for %d entries", *page.KeyCount, got)
+		}
+		if pages > 1000 {
+			t.Fatal("the listing does not end")
+		}
+	}
+	return entries, pages
+}
+
+func TestListingPagesThroughEveryEntryOnce(t *testing.T) {
+	t.Parallel()
+	_, client := newStore(t, false)
+	keys := []string{"a", "a-b", "a/1", "a/2", "a/2/x", "b/1", "b0", "c", "é/1"}
+	for _, key := range keys {
+		put(t, client, key, key)
+	}
+	tests := []struct {
+		name  string
+		in    awss3.ListObjectsV2Input
+		want  []string
+		pages int
+	}{
+		{"all", awss3.ListObjectsV2Input{}, keys, 1},
+		{"all by two", awss3.ListObjectsV2Input{MaxKeys: aws.Int32(2)}, keys, 5},
+		{"all by three, no empty page at the end", awss3.ListObjectsV2Input{MaxKeys: aws.Int32(3)}, keys, 3},
+		{"prefix", awss3.ListObjectsV2Input{Prefix: aws.String("a/")}, []string{"a/1", "a/2", "a/2/x"}, 1},
+		{"folders", awss3.ListObjectsV2Input{Delimiter: aws.String("/"), MaxKeys: aws.Int32(1)}, []string{"a", "a-b", "a/", "b/", "b0", "c", "é/"}, 7},
+		{"inside a folder", awss3.ListObjectsV2Input{Delimiter: aws.String("/"), Prefix: aws.String("a/"), MaxKeys: aws.Int32(2)}, []string{"a/1", "a/2", "a/2/"}, 2},
+		{"start after", awss3.ListObjectsV2Input{StartAfter: aws.String("b/1")}, []string{"b0", "c", "é/1"}, 1},
+		{"start after what is not there", awss3.ListObjectsV2Input{StartAfter: aws.String("bb")}, []string{"c", "é/1"}, 1},
+		{"nothing", awss3.ListObjectsV2Input{Prefix: aws.String("zz")}, nil, 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, pages := walk(t, client, test.in)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if pages != test.pages {
+				t.Errorf("got %d pages, want %d", pages, test.pages)
+			}
+		})
+	}
+}
+
+func TestFoldersFullOfKeysAreOneEntryEach(t *testing.T) {
+	t.Parallel()
+	_, client := newStore(t, false)
+	for i := range 80 { // more than is read at once
+		put(t, client, fmt.Sprintf("a/%03d", i), "")
+		put(t, client, fmt.Sprintf("m%03d", i), "")
+	}
+	put(t, client, "z/1", "")
+	got, _ := walk(t, client, awss3.ListObjectsV2Input{Delimiter: aws.String("/")})
+	// Keys come before prefixes in one page, so only the count and the folders are looked at.
+	if len(got) != 82 || got[80] != "a/" || got[81] != "z/" {
+		t.Errorf("got %d entries, the last %v", len(got), got[len(got)-2:])
+	}
+}
+
+func TestDeletingManyKeys(t *testing.T) {
+	both(t, func(t *testing.T, client *awss3.Client) {
+		var wish types.Delete
+		for i := range 20 {
+			key := fmt.Sprintf("k<&>%d", i)
+			put(t, client, key, key)
+			wish.Objects = append(wish.Objects, types.ObjectIdentifier{Key: &key})
+		}
+		put(t, client, "stays", "")
+		wish.Objects = append(wish.Objects, types.ObjectIdentifier{Key: aws.String("never was")})
+		out, err := client.DeleteObjects(t.Context(), &awss3.DeleteObjectsInput{Bucket: aws.String(bucket), Delete: &wish})
+		if err != nil || len(out.Deleted) != 21 {
+			t.Fatalf("got %v, %v", out, err)
+		}
+		if got, _ := walk(t, client, awss3.ListObjectsV2Input{}); !cmp.Equal(got, []string{"stays"}) {
+			t.Errorf("got %q", got)
+		}
+		for range 2 {
+			if _, err := client.DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: aws.String(bucket), Key: aws.String("stays")}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

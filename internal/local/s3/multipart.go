@@ -1,0 +1,367 @@
+package s3
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/xml"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	minPart  = 5 << 20 // bytes of every part but the last (Amazon S3 user guide, multipart upload limits)
+	maxParts = 10_000
+)
+
+func (s *Store) createUpload(w http.ResponseWriter, r *http.Request, t target) error {
+	u := upload{bucket: t.bucket, key: t.key, created: time.Now()}
+	var err error
+	if u.headers, err = keptHeaders(r.Header); err != nil {
+		return err
+	}
+	if err := u.chooseChecksum(r.Header.Get("x-amz-checksum-algorithm"), r.Header.Get("x-amz-checksum-type")); err != nil {
+		return err
+	}
+	if err := s.index.hasBucket(r.Context(), t.bucket); err != nil {
+		return err
+	}
+	var id [32]byte
+	rand.Read(id[:]) // never fails
+	u.id = hex.EncodeToString(id[:])
+	if err := s.index.createUpload(r.Context(), u); err != nil {
+		return err
+	}
+	if u.declared {
+		w.Header().Set("x-amz-checksum-algorithm", string(u.algorithm))
+		w.Header().Set("x-amz-checksum-type", u.checksumType)
+	}
+	writeXML(w, http.StatusOK, struct {
+		XMLName               xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ InitiateMultipartUploadResult"`
+		Bucket, Key, UploadId string
+	}{Bucket: t.bucket, Key: t.key, UploadId: u.id})
+	return nil
+}
+
+// chooseChecksum settles how an upload is summed: S3 takes CRC64NVME when nothing is asked for, sums a CRC64NVME only over
+// the whole object, a SHA only over the parts, and everything else over the parts unless told otherwise
+// (Amazon S3 user guide, checking object integrity).
+func (u *upload) chooseChecksum(name, kind string) error {
+	u.algorithm, u.checksumType = crc64NVME, kind
+	if name != "" {
+		known := false
+		if u.algorithm, known = parseAlgorithm(name); !known {
+			return errInvalidRequest.saying("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+		}
+		u.declared = true
+	} else if kind != "" {
+		return errInvalidRequest.saying("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
+	}
+	if u.checksumType == "" {
+		u.checksumType = composite
+		if u.algorithm == crc64NVME {
+			u.checksumType = fullObject
+		}
+	}
+	switch u.checksumType {
+	case fullObject:
+		if u.algorithm.linear() {
+			return nil
+		}
+	case composite:
+		if u.algorithm != crc64NVME {
+			return nil
+		}
+	default:
+		return errInvalidRequest.saying("Value for x-amz-checksum-type header is invalid.")
+	}
+	return errInvalidRequest.saying("The %s checksum type cannot be used with the %s checksum algorithm.", u.checksumType, strings.ToLower(string(u.algorithm)))
+}
+
+func (s *Store) uploadPart(w http.ResponseWriter, r *http.Request, t target) error {
+	query := r.URL.Query()
+	number, err := strconv.Atoi(query.Get("partNumber"))
+	if err != nil || number < 1 || number > maxParts {
+		return errInvalidArgument.saying("Part number must be an integer between 1 and 10000, inclusive")
+	}
+	promise, err := promised(r)
+	if err != nil {
+		return err
+	}
+	u, err := s.index.upload(r.Context(), s.index.db.Read(), t.bucket, t.key, query.Get("uploadId"))
+	if err != nil {
+		return err
+	}
+	if u.declared && promise.algorithm != "" && promise.algorithm != u.algorithm {
+		return errInvalidRequest.saying("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s",
+			strings.ToLower(string(u.algorithm)), strings.ToLower(string(promise.algorithm)))
+	}
+	got, file, err := s.take(promise, r.Body, u.algorithm)
+	if err != nil {
+		return err
+	}
+	p := part{number: number, file: file, size: got.size, etag: got.etag, checksum: got.sums[u.algorithm], modified: time.Now()}
+	old, err := s.index.putPart(r.Context(), u, p)
+	if err != nil {
+		s.files.remove([]string{file})
+		return err
+	}
+	s.files.remove(old)
+	w.Header().Set("ETag", `"`+got.etag+`"`)
+	if promise.algorithm != "" {
+		w.Header().Set(promise.algorithm.header(), got.sums[promise.algorithm])
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// sums are the checksum elements of a part or an object; at most one is set.
+type sums struct {
+	ChecksumCRC32     string `xml:",omitempty"`
+	ChecksumCRC32C    string `xml:",omitempty"`
+	ChecksumCRC64NVME string `xml:",omitempty"`
+	ChecksumSHA1      string `xml:",omitempty"`
+	ChecksumSHA256    string `xml:",omitempty"`
+}
+
+func (s *sums) of(a algorithm) *string {
+	switch a {
+	case crc32IEEE:
+		return &s.ChecksumCRC32
+	case crc32Castagnoli:
+		return &s.ChecksumCRC32C
+	case crc64NVME:
+		return &s.ChecksumCRC64NVME
+	case sumSHA1:
+		return &s.ChecksumSHA1
+	default:
+		return &s.ChecksumSHA256
+	}
+}
+
+func (s *Store) listParts(w http.ResponseWriter, r *http.Request, t target) error {
+	query := r.URL.Query()
+	most, err := limit(query, "max-parts")
+	if err != nil {
+		return err
+	}
+	behind := 0
+	if marker := query.Get("part-number-marker"); marker != "" {
+		if behind, err = strconv.Atoi(marker); err != nil || behind < 0 {
+			return errInvalidArgument.saying("Argument part-number-marker must be an integer between 0 and 2147483647")
+		}
+	}
+	u, err := s.index.upload(r.Context(), s.index.db.Read(), t.bucket, t.key, query.Get("uploadId"))
+	if err != nil {
+		return err
+	}
+	parts, err := s.index.parts(r.Context(), s.index.db.Read(), u.id, behind, most+1)
+	if err != nil {
+		return err
+	}
+	type listed struct {
+		PartNumber         int
+		LastModified, ETag string
+		Size               int64
+		sums
+	}
+	answer := struct {
+		XMLName                                xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListPartsResult"`
+		Bucket, Key, UploadId                  string
+		Initiator, Owner                       owner
+		StorageClass                           string
+		ChecksumAlgorithm, ChecksumType        string `xml:",omitempty"`
+		PartNumberMarker, NextPartNumberMarker int
+		MaxParts                               int
+		IsTruncated                            bool
+		Part                                   []listed
+	}{
+		Bucket: t.bucket, Key: t.key, UploadId: u.id, Initiator: everyone, Owner: everyone, StorageClass: "STANDARD",
+		PartNumberMarker: behind, MaxParts: most, IsTruncated: most > 0 && len(parts) > most,
+	}
+	if u.declared {
+		answer.ChecksumAlgorithm, answer.ChecksumType = string(u.algorithm), u.checksumType
+	}
+	for _, p := range parts[:min(most, len(parts))] {
+		one := listed{PartNumber: p.number, LastModified: timestamp(p.modified.Truncate(time.Second)), ETag: `"` + p.etag + `"`, Size: p.size}
+		if u.declared {
+			*one.of(u.algorithm) = p.checksum
+		}
+		answer.Part = append(answer.Part, one)
+		answer.NextPartNumberMarker = p.number
+	}
+	writeXML(w, http.StatusOK, answer)
+	return nil
+}
+
+type completedPart struct {
+	PartNumber int
+	ETag       string
+	sums
+}
+
+func (s *Store) completeUpload(w http.ResponseWriter, r *http.Request, t target) error {
+	var wish struct {
+		XMLName xml.Name `xml:"CompleteMultipartUpload"`
+		Part    []completedPart
+	}
+	// Here x-amz-checksum-… speaks of the object, not of this body.
+	plain := r.Clone(r.Context())
+	for _, a := range algorithms {
+		plain.Header.Del(a.header())
+	}
+	if err := readXML(plain, &wish); err != nil {
+		return err
+	}
+	if len(wish.Part) == 0 || len(wish.Part) > maxParts {
+		return errMalformedXML
+	}
+	when, err := writeCondition(r.Header)
+	if err != nil {
+		return err
+	}
+	choose := func(u upload, have []part) ([]part, error) {
+		if kind := r.Header.Get("x-amz-checksum-type"); kind != "" && u.declared && kind != u.checksumType {
+			return nil, errInvalidRequest.saying("The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", u.checksumType)
+		}
+		return u.choose(wish.Part, have)
+	}
+	check := func(o object) error { return o.keeps(r.Header) }
+	o, old, err := s.index.complete(r.Context(), t.bucket, t.key, r.URL.Query().Get("uploadId"), time.Now(), when, choose, check)
+	if err != nil {
+		return err
+	}
+	s.files.remove(old)
+	answer := struct {
+		XMLName                     xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
+		Location, Bucket, Key, ETag string
+		sums
+		ChecksumType string
+	}{Location: "http://" + r.Host + r.URL.EscapedPath(), Bucket: t.bucket, Key: t.key, ETag: o.quotedETag(), ChecksumType: o.checksumType}
+	*answer.of(o.algorithm) = o.checksum
+	writeXML(w, http.StatusOK, answer)
+	return nil
+}
+
+// choose picks the wished parts from those that came, and refuses as S3 does.
+func (u upload) choose(wish []completedPart, have []part) ([]part, error) {
+	byNumber := make(map[int]part, len(have))
+	for _, p := range have {
+		byNumber[p.number] = p
+	}
+	chosen := make([]part, 0, len(wish))
+	for i, want := range wish {
+		if i > 0 && want.PartNumber <= wish[i-1].PartNumber {
+			return nil, errInvalidPartOrder
+		}
+		p, there := byNumber[want.PartNumber]
+		if !there || strings.Trim(want.ETag, `"`) != p.etag {
+			return nil, errInvalidPart
+		}
+		given := *want.of(u.algorithm)
+		if given == "" && u.declared && u.checksumType == composite {
+			return nil, errInvalidRequest.saying("The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
+				strings.ToLower(string(u.algorithm)), want.PartNumber)
+		}
+		if given != "" && given != p.checksum {
+			return nil, errInvalidPart
+		}
+		chosen = append(chosen, p)
+	}
+	for _, p := range chosen[:len(chosen)-1] {
+		if p.size < minPart {
+			return nil, errEntityTooSmall
+		}
+	}
+	return chosen, nil
+}
+
+// keeps holds an assembled object to what the request to complete it says of it.
+func (o object) keeps(h http.Header) error {
+	if text := h.Get("x-amz-mp-object-size"); text != "" {
+		if size, err := strconv.ParseInt(text, 10, 64); err != nil || size != o.size {
+			return errInvalidRequest.saying("The provided 'x-amz-mp-object-size' header value %s does not match what was computed: %d", text, o.size)
+		}
+	}
+	for _, a := range algorithms {
+		switch given := h.Get(a.header()); {
+		case given == "":
+		case a != o.algorithm:
+			return errInvalidRequest.saying("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", strings.ToLower(string(o.algorithm)), strings.ToLower(string(a)))
+		case given != o.checksum && given+"-"+o.partCount() != o.checksum:
+			return errBadDigest.saying("The %s you specified did not match the calculated checksum.", a)
+		}
+	}
+	return nil
+}
+
+// partCount is what stands behind the hyphen of a multipart ETag.
+func (o object) partCount() string {
+	_, count, _ := strings.Cut(o.etag, "-")
+	return count
+}
+
+func (s *Store) abortUpload(w http.ResponseWriter, r *http.Request, t target) error {
+	old, err := s.index.abort(r.Context(), t.bucket, t.key, r.URL.Query().Get("uploadId"))
+	if err != nil {
+		return err
+	}
+	s.files.remove(old)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Store) listUploads(w http.ResponseWriter, r *http.Request, t target) error {
+	query := r.URL.Query()
+	most, err := limit(query, "max-uploads")
+	if err != nil {
+		return err
+	}
+	encode, err := encoder(query)
+	if err != nil {
+		return err
+	}
+	if query.Get("delimiter") != "" {
+		return errNotImplemented
+	}
+	if err := s.index.hasBucket(r.Context(), t.bucket); err != nil {
+		return err
+	}
+	key, id := query.Get("key-marker"), query.Get("upload-id-marker")
+	if key != "" && id == "" {
+		key += "\x00" // all uploads of the key itself are behind us
+	}
+	uploads, err := s.index.uploads(r.Context(), t.bucket, query.Get("prefix"), key, id, most+1)
+	if err != nil {
+		return err
+	}
+	type listed struct {
+		Key, UploadId, Initiated, StorageClass string
+		Initiator, Owner                       owner
+		ChecksumAlgorithm, ChecksumType        string `xml:",omitempty"`
+	}
+	answer := struct {
+		XMLName                                         xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListMultipartUploadsResult"`
+		Bucket, Prefix, KeyMarker, UploadIdMarker       string
+		EncodingType, NextKeyMarker, NextUploadIdMarker string `xml:",omitempty"`
+		MaxUploads                                      int
+		IsTruncated                                     bool
+		Upload                                          []listed
+	}{
+		Bucket: t.bucket, Prefix: encode(query.Get("prefix")), KeyMarker: encode(query.Get("key-marker")), UploadIdMarker: id,
+		EncodingType: query.Get("encoding-type"), MaxUploads: most, IsTruncated: most > 0 && len(uploads) > most,
+	}
+	for _, u := range uploads[:min(most, len(uploads))] {
+		one := listed{Key: encode(u.key), UploadId: u.id, Initiated: timestamp(u.created.Truncate(time.Second)), StorageClass: "STANDARD", Initiator: everyone, Owner: everyone}
+		if u.declared {
+			one.ChecksumAlgorithm, one.ChecksumType = string(u.algorithm), u.checksumType
+		}
+		answer.Upload = append(answer.Upload, one)
+		if answer.IsTruncated {
+			answer.NextKeyMarker, answer.NextUploadIdMarker = one.Key, one.UploadId
+		}
+	}
+	writeXML(w, http.StatusOK, answer)
+	return nil
+}

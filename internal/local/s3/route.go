@@ -1,0 +1,218 @@
+package s3
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/xml"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxKey is the longest key in bytes of UTF-8 (Amazon S3 user guide, object key names).
+const maxKey = 1024
+
+// target is what a request is about. A service request has neither, a bucket request no key.
+type target struct{ bucket, key string }
+
+// operation answers one request, or gives the error to answer with before it has written anything.
+type operation func(w http.ResponseWriter, r *http.Request, t target) error
+
+// ServeHTTP answers one S3 request.
+func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var id [8]byte
+	rand.Read(id[:]) // never fails
+	w.Header().Set("x-amz-request-id", strings.ToUpper(hex.EncodeToString(id[:])))
+	w.Header().Set("x-amz-id-2", "loradeck")
+	w.Header().Set("Server", "AmazonS3")
+	if err := s.serve(w, r); err != nil {
+		s.refuse(w, r, err)
+	}
+}
+
+func (s *Store) serve(w http.ResponseWriter, r *http.Request) error {
+	var t target
+	t.bucket, t.key, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	do, err := s.operation(r, t)
+	if err != nil {
+		return err
+	}
+	switch {
+	case t.bucket != "" && !validBucket(t.bucket):
+		return errInvalidBucketName
+	case len(t.key) > maxKey:
+		return errKeyTooLong
+	case !utf8.ValidString(t.key):
+		return errInvalidURI
+	}
+	return do(w, r, t)
+}
+
+// operation finds what a request asks for by its method and the subresource in its query.
+func (s *Store) operation(r *http.Request, t target) (operation, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, errInvalidURI
+	}
+	if unsupported(r.Header) {
+		return nil, errNotImplemented
+	}
+	sub := subresource(query)
+	var do operation
+	switch {
+	case t.bucket == "":
+		do = s.serviceOperation(r.Method, sub)
+	case t.key == "":
+		do = s.bucketOperation(r.Method, sub)
+	default:
+		do = s.objectOperation(r.Method, sub)
+	}
+	switch {
+	case do != nil:
+		return do, nil
+	case sub == "" && r.Method != http.MethodGet:
+		return nil, errMethodNotAllowed
+	}
+	return nil, errNotImplemented
+}
+
+func (s *Store) serviceOperation(method, sub string) operation {
+	if method == http.MethodGet && sub == "" {
+		return s.listBuckets
+	}
+	return nil
+}
+
+func (s *Store) bucketOperation(method, sub string) operation {
+	switch method + " " + sub {
+	case "PUT ":
+		return s.createBucket
+	case "HEAD ":
+		return s.headBucket
+	case "DELETE ":
+		return s.deleteBucket
+	case "GET location":
+		return s.bucketLocation
+	case "GET list-type":
+		return s.listObjects
+	case "GET uploads":
+		return s.listUploads
+	case "POST delete":
+		return s.deleteObjects
+	}
+	return nil
+}
+
+func (s *Store) objectOperation(method, sub string) operation {
+	switch method + " " + sub {
+	case "PUT ":
+		return s.putObject
+	case "GET ", "HEAD ":
+		return s.getObject
+	case "DELETE ":
+		return s.deleteObject
+	case "POST uploads":
+		return s.createUpload
+	case "PUT uploadId":
+		return s.uploadPart
+	case "GET uploadId":
+		return s.listParts
+	case "POST uploadId":
+		return s.completeUpload
+	case "DELETE uploadId":
+		return s.abortUpload
+	}
+	return nil
+}
+
+// subresources are the query keys that change what a request means; all others S3 passes over. uploadId stands before
+// partNumber, which comes with it.
+var subresources = []string{
+	"uploadId", "uploads", "delete", "location", "list-type", "partNumber",
+	"accelerate", "acl", "analytics", "append", "attributes", "cors", "encryption", "intelligent-tiering", "inventory", "legal-hold",
+	"lifecycle", "logging", "metadataConfiguration", "metadataTable", "metrics", "notification", "object-lock", "ownershipControls", "policy", "policyStatus",
+	"publicAccessBlock", "renameObject", "replication", "requestPayment", "response-cache-control", "response-content-disposition",
+	"response-content-encoding", "response-content-language", "response-content-type", "response-expires", "restore",
+	"retention", "select", "session", "tagging", "torrent", "versionId", "versioning", "versions", "website",
+}
+
+func subresource(query url.Values) string {
+	for _, name := range subresources {
+		if query.Has(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// unsupported reports whether a header asks for something that would be lost in silence here.
+func unsupported(h http.Header) bool {
+	for _, name := range []string{
+		"x-amz-copy-source", "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-write-offset-bytes", "x-amz-object-lock-mode",
+		"x-amz-object-lock-legal-hold", "x-amz-server-side-encryption-customer-algorithm", "x-amz-grant-read", "x-amz-grant-full-control",
+	} {
+		if h.Get(name) != "" {
+			return true
+		}
+	}
+	encryption := h.Get("x-amz-server-side-encryption")
+	return encryption != "" && encryption != "AES256"
+}
+
+// validBucket reports whether S3 would take the name (Amazon S3 user guide, general purpose bucket naming rules).
+func validBucket(name string) bool {
+	if len(name) < 3 || len(name) > 63 || strings.Contains(name, "..") || strings.HasPrefix(name, "xn--") || strings.HasSuffix(name, "-s3alias") {
+		return false
+	}
+	letters := false
+	for i, c := range []byte(name) {
+		switch {
+		case c >= 'a' && c <= 'z':
+			letters = true
+		case c >= '0' && c <= '9':
+		case c == '-':
+			letters = true // no IP address either
+			fallthrough
+		case c == '.':
+			if i == 0 || i == len(name)-1 {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return letters || strings.Count(name, ".") != 3 // four numbers would be an IP address
+}
+
+// refuse answers with an error. One that is not S3's is logged, and the client hears that it was internal.
+func (s *Store) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var f *fault
+	if !errors.As(err, &f) {
+		if r.Context().Err() == nil {
+			s.log.ErrorContext(r.Context(), "object store failed", "op", r.Method+" "+r.URL.Path, "err", err)
+		}
+		f = errInternal
+	}
+	if f.status == http.StatusNotModified || r.Method == http.MethodHead {
+		w.WriteHeader(f.status)
+		return
+	}
+	writeXML(w, f.status, struct {
+		XMLName                                    xml.Name `xml:"Error"`
+		Code, Message, Resource, RequestId, HostId string
+	}{Code: f.code, Message: f.message, Resource: r.URL.Path, RequestId: w.Header().Get("x-amz-request-id"), HostId: w.Header().Get("x-amz-id-2")})
+}
+
+// writeXML answers with a document. A client that has gone is no error.
+func writeXML(w http.ResponseWriter, status int, v any) {
+	text, err := xml.Marshal(v)
+	if err != nil {
+		panic("s3: " + err.Error()) // the documents are ours: only a broken build gets here
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(xml.Header))
+	_, _ = w.Write(text)
+}

@@ -1,0 +1,190 @@
+package s3
+
+import (
+	"context"
+	"crypto/md5"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// upload is an unfinished multipart upload.
+type upload struct {
+	id, bucket, key string
+	declared        bool // the writer chose the algorithm
+	created         time.Time
+	properties
+}
+
+func (x index) createUpload(ctx context.Context, u upload) error {
+	headers, err := json.Marshal(u.headers)
+	if err != nil {
+		return err
+	}
+	return x.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO upload (id, bucket, key, algorithm, declared, checksum_type, headers, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			u.id, u.bucket, []byte(u.key), u.algorithm, u.declared, u.checksumType, string(headers), u.created.UnixMilli())
+		return err
+	})
+}
+
+const uploadColumns = `id, bucket, key, algorithm, declared, checksum_type, headers, created_at`
+
+// upload finds an unfinished upload of exactly this key, or errNoSuchUpload or errNoSuchBucket.
+func (x index) upload(ctx context.Context, q querier, bucket, key, id string) (upload, error) {
+	u, err := scanUpload(q.QueryRowContext(ctx, `SELECT `+uploadColumns+` FROM upload WHERE id = ? AND bucket = ? AND key = ?`, id, bucket, []byte(key)))
+	if errors.Is(err, sql.ErrNoRows) {
+		if err := hasBucket(ctx, q, bucket); err != nil {
+			return upload{}, err
+		}
+		return upload{}, errNoSuchUpload
+	}
+	return u, err
+}
+
+func scanUpload(row interface{ Scan(...any) error }) (upload, error) {
+	var u upload
+	var key, headers []byte
+	var created int64
+	if err := row.Scan(&u.id, &u.bucket, &key, &u.algorithm, &u.declared, &u.checksumType, &headers, &created); err != nil {
+		return upload{}, err
+	}
+	u.key, u.created = string(key), time.UnixMilli(created).UTC()
+	return u, json.Unmarshal(headers, &u.headers)
+}
+
+// uploads gives up to limit unfinished uploads in the order of key and id, those behind (key, id).
+func (x index) uploads(ctx context.Context, bucket, prefix, key, id string, limit int) ([]upload, error) {
+	query := `SELECT ` + uploadColumns + ` FROM upload WHERE bucket = ? AND (key, id) > (?, ?) AND key >= ?`
+	args := []any{bucket, []byte(key), id, []byte(prefix)}
+	if end := after(prefix); end != "" {
+		query += ` AND key < ?`
+		args = append(args, []byte(end))
+	}
+	rows, err := x.db.Read().QueryContext(ctx, query+` ORDER BY key, id LIMIT ?`, append(args, limit)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []upload
+	for rows.Next() {
+		u, err := scanUpload(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, u)
+	}
+	return all, rows.Err()
+}
+
+// putPart gives an upload a part; a part of the same number makes room.
+func (x index) putPart(ctx context.Context, u upload, p part) (old []string, err error) {
+	err = x.db.Write(ctx, func(tx *sql.Tx) error {
+		if _, err := x.upload(ctx, tx, u.bucket, u.key, u.id); err != nil {
+			return err // aborted or completed while the bytes came
+		}
+		if old, err = column(ctx, tx, `SELECT file FROM part WHERE upload_id = ? AND number = ?`, u.id, p.number); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM part WHERE upload_id = ? AND number = ?`, u.id, p.number); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO part (file, upload_id, number, size, etag, checksum, modified_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			p.file, u.id, p.number, p.size, p.etag, p.checksum, p.modified.UnixMilli())
+		return err
+	})
+	return old, err
+}
+
+// parts gives up to limit parts of an upload with numbers above behind; a negative limit gives all.
+func (x index) parts(ctx context.Context, q querier, id string, behind, limit int) ([]part, error) {
+	return scanParts(q.QueryContext(ctx, `SELECT number, file, size, etag, checksum, modified_at FROM part
+		WHERE upload_id = ? AND number > ? ORDER BY number LIMIT ?`, id, behind, limit))
+}
+
+// abort forgets an upload and its parts.
+func (x index) abort(ctx context.Context, bucket, key, id string) (files []string, err error) {
+	err = x.db.Write(ctx, func(tx *sql.Tx) error {
+		if _, err := x.upload(ctx, tx, bucket, key, id); err != nil {
+			return err
+		}
+		if files, err = column(ctx, tx, `SELECT file FROM part WHERE upload_id = ?`, id); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM upload WHERE id = ?`, id)
+		return err
+	})
+	return files, err
+}
+
+// complete turns an upload into an object in one transaction: choose picks its parts from those that came, and check sees
+// the object before it is there. The object takes over the files of its parts, so no byte is copied.
+func (x index) complete(ctx context.Context, bucket, key, id string, now time.Time, when condition,
+	choose func(u upload, have []part) ([]part, error), check func(o object) error,
+) (o object, old []string, err error) {
+	err = x.db.Write(ctx, func(tx *sql.Tx) error {
+		u, err := x.upload(ctx, tx, bucket, key, id)
+		if err != nil {
+			return err
+		}
+		have, err := x.parts(ctx, tx, id, 0, -1)
+		if err != nil {
+			return err
+		}
+		chosen, err := choose(u, have)
+		if err != nil {
+			return err
+		}
+		o = assembled(u, chosen, now)
+		if err := check(o); err != nil {
+			return err
+		}
+		if err := when.holds(ctx, tx, bucket, key); err != nil {
+			return err
+		}
+		objectID, replaced, err := replace(ctx, tx, o)
+		if err != nil {
+			return err
+		}
+		old = append(replaced, leftOut(have, chosen)...)
+		for _, p := range chosen {
+			if _, err := tx.ExecContext(ctx, `UPDATE part SET object_id = ?, upload_id = NULL WHERE file = ?`, objectID, p.file); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM upload WHERE id = ?`, id)
+		return err
+	})
+	return o, old, err
+}
+
+// assembled is the object that the parts of an upload make. Its ETag is the MD5 of the parts' MD5s with their number, as S3
+// makes it.
+func assembled(u upload, parts []part, now time.Time) object {
+	o := object{bucket: u.bucket, key: u.key, modified: now, properties: u.properties}
+	sums := md5.New()
+	for _, p := range parts {
+		o.size += p.size
+		raw, _ := hex.DecodeString(p.etag)
+		sums.Write(raw)
+	}
+	o.etag = fmt.Sprintf("%x-%d", sums.Sum(nil), len(parts))
+	o.checksum = u.algorithm.ofParts(u.checksumType, parts)
+	return o
+}
+
+func leftOut(have, chosen []part) (files []string) {
+	taken := map[string]bool{}
+	for _, p := range chosen {
+		taken[p.file] = true
+	}
+	for _, p := range have {
+		if !taken[p.file] {
+			files = append(files, p.file)
+		}
+	}
+	return files
+}

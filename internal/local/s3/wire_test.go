@@ -1,0 +1,132 @@
+package s3_test
+
+import (
+	"encoding/xml"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// send makes a request that no SDK would, and gives status and S3 error code.
+func send(t *testing.T, h http.Handler, method, target, body string, headers ...string) (int, string) {
+	t.Helper()
+	request := httptest.NewRequest(method, target, strings.NewReader(body))
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "Content-Length" && headers[i+1] == "-1" {
+			request.ContentLength = -1
+		}
+	}
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, request)
+	if answer.Header().Get("x-amz-request-id") == "" {
+		t.Errorf("%s %s: no request id", method, target)
+	}
+	if answer.Code < 300 || method == http.MethodHead {
+		return answer.Code, ""
+	}
+	var fault struct {
+		XMLName         xml.Name `xml:"Error"`
+		Code, RequestId string
+	}
+	if err := xml.Unmarshal(answer.Body.Bytes(), &fault); err != nil || fault.RequestId == "" {
+		t.Errorf("%s %s: got %q, want S3's error document", method, target, answer.Body)
+	}
+	return answer.Code, fault.Code
+}
+
+func TestBadRequestsGetS3sErrors(t *testing.T) {
+	t.Parallel()
+	store, _ := newStore(t, false)
+	const trailing = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+	good := "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n"
+	tests := []struct {
+		name, method, target, body string
+		headers                    []string
+		status                     int
+		code                       string
+	}{
+		{"trailer", "PUT", "/endpoints/k", good, []string{"x-amz-content-sha256", trailing, "x-amz-decoded-content-length", "5", "x-amz-trailer", "x-amz-checksum-crc32"}, 200, ""},
+		{"signed chunks", "PUT", "/endpoints/k", "5;chunk-signature=0f\r\nhello\r\n0;chunk-signature=0f\r\n\r\n", []string{"x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "x-amz-decoded-content-length", "5"}, 200, ""},
+		{"trailer of other bytes", "PUT", "/endpoints/k", strings.Replace(good, "hello", "jello", 1), []string{"x-amz-content-sha256", trailing, "x-amz-decoded-content-length", "5", "x-amz-trailer", "x-amz-checksum-crc32"}, 400, "BadDigest"},
+		{"decoded length too long", "PUT", "/endpoints/k", good, []string{"x-amz-content-sha256", trailing, "x-amz-decoded-content-length", "6", "x-amz-trailer", "x-amz-checksum-crc32"}, 400, "IncompleteBody"},
+		{"decoded length too short", "PUT", "/endpoints/k", good, []string{"x-amz-content-sha256", trailing, "x-amz-decoded-content-length", "4", "x-amz-trailer", "x-amz-checksum-crc32"}, 400, "IncompleteBody"},
+		{"no decoded length", "PUT", "/endpoints/k", good, []string{"x-amz-content-sha256", trailing, "x-amz-trailer", "x-amz-checksum-crc32"}, 411, "MissingContentLength"},
+		{"trailer missing", "PUT", "/endpoints/k", "5\r\nhello\r\n0\r\n\r\n", []string{"x-amz-content-sha256", trailing, "x-amz-decoded-content-length", "5", "x-amz-trailer", "x-amz-checksum-crc32"}, 400, "MalformedTrailerError"},
+		{"unknown trailer", "PUT", "/endpoints/k", good, []string{"x-amz-content-sha256", trailing, "x-amz-decoded-content-length", "5", "x-amz-trailer", "x-amz-checksum-crc7"}, 400, "InvalidRequest"},
+		{"not chunked at all", "PUT", "/endpoints/k", "hello", []string{"x-amz-content-sha256", trailing, "x-amz-decoded-content-length", "5"}, 400, "IncompleteBody"},
+		{"cut off", "PUT", "/endpoints/k", "5\r\nhel", []string{"x-amz-content-sha256", trailing, "x-amz-decoded-content-length", "5"}, 400, "IncompleteBody"},
+		{"huge chunk", "PUT", "/endpoints/k", "ffffffffffffffff\r\nhello", []string{"x-amz-content-sha256", trailing, "x-amz-decoded-content-length", "5"}, 400, "IncompleteBody"},
+		{"no length", "PUT", "/endpoints/k", "x", []string{"Content-Length", "-1"}, 411, "MissingContentLength"},
+		{"signed sum of other bytes", "PUT", "/endpoints/k", "x", []string{"x-amz-content-sha256", strings.Repeat("0", 64)}, 400, "XAmzContentSHA256Mismatch"},
+		{"nonsense sum", "PUT", "/endpoints/k", "x", []string{"x-amz-content-sha256", "nonsense"}, 400, "InvalidArgument"},
+		{"two checksums", "PUT", "/endpoints/k", "x", []string{"x-amz-checksum-crc32", "AAAAAA==", "x-amz-checksum-crc32c", "AAAAAA=="}, 400, "InvalidRequest"},
+		{"checksum promised only", "PUT", "/endpoints/k", "x", []string{"x-amz-sdk-checksum-algorithm", "CRC32"}, 400, "InvalidRequest"},
+		{"key not UTF-8", "PUT", "/endpoints/%ff", "x", nil, 400, "InvalidURI"},
+		{"query not parsable", "GET", "/endpoints/k?a=%zz", "", nil, 400, "InvalidURI"},
+		{"condition", "PUT", "/endpoints/k", "x", []string{"If-None-Match", `"0f"`}, 501, "NotImplemented"},
+		{"encryption key", "PUT", "/endpoints/k", "x", []string{"x-amz-server-side-encryption", "aws:kms"}, 501, "NotImplemented"},
+		{"method", "PATCH", "/endpoints/k", "x", nil, 405, "MethodNotAllowed"},
+		{"method on the service", "PUT", "/", "", nil, 405, "MethodNotAllowed"},
+		{"post on a key", "POST", "/endpoints/k", "", nil, 405, "MethodNotAllowed"},
+		{"old listing", "GET", "/endpoints", "", nil, 501, "NotImplemented"},
+		{"policy", "GET", "/endpoints?policy", "", nil, 501, "NotImplemented"},
+		{"one part", "GET", "/endpoints/k?partNumber=1", "", nil, 501, "NotImplemented"},
+		{"max-keys", "GET", "/endpoints?list-type=2&max-keys=-1", "", nil, 400, "InvalidArgument"},
+		{"token", "GET", "/endpoints?list-type=2&continuation-token=%21", "", nil, 400, "InvalidArgument"},
+		{"encoding", "GET", "/endpoints?list-type=2&encoding-type=x", "", nil, 400, "InvalidArgument"},
+		{"part number 0", "PUT", "/endpoints/k?uploadId=x&partNumber=0", "x", nil, 400, "InvalidArgument"},
+		{"part number 10001", "PUT", "/endpoints/k?uploadId=x&partNumber=10001", "x", nil, 400, "InvalidArgument"},
+		{"complete without XML", "POST", "/endpoints/k?uploadId=x", "no XML", nil, 400, "MalformedXML"},
+		{"complete with another document", "POST", "/endpoints/k?uploadId=x", "<Delete/>", nil, 400, "MalformedXML"},
+		{"complete with a number that is none", "POST", "/endpoints/k?uploadId=x", "<CompleteMultipartUpload><Part><PartNumber>x</PartNumber></Part></CompleteMultipartUpload>", nil, 400, "MalformedXML"},
+		{"sha over the whole", "POST", "/endpoints/k?uploads", "", []string{"x-amz-checksum-algorithm", "SHA256", "x-amz-checksum-type", "FULL_OBJECT"}, 400, "InvalidRequest"},
+		{"unknown algorithm", "POST", "/endpoints/k?uploads", "", []string{"x-amz-checksum-algorithm", "CRC7"}, 400, "InvalidRequest"},
+		{"delete without a checksum", "POST", "/endpoints?delete", "<Delete/>", nil, 400, "InvalidRequest"},
+		{"bucket that is an address", "PUT", "/127.0.0.1", "", nil, 400, "InvalidBucketName"},
+		{"bucket with dots", "HEAD", "/a..b", "", nil, 400, ""},
+		{"missing on HEAD", "HEAD", "/endpoints/none", "", nil, 404, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			status, code := send(t, store, test.method, test.target, test.body, test.headers...)
+			if status != test.status || code != test.code {
+				t.Errorf("got %d %s, want %d %s", status, code, test.status, test.code)
+			}
+		})
+	}
+}
+
+func TestErrorOfHEADHasNoBody(t *testing.T) {
+	t.Parallel()
+	store, _ := newStore(t, false)
+	answer := httptest.NewRecorder()
+	store.ServeHTTP(answer, httptest.NewRequest(http.MethodHead, "/endpoints/none", nil))
+	if text, _ := io.ReadAll(answer.Body); answer.Code != http.StatusNotFound || len(text) != 0 {
+		t.Errorf("got %d %q", answer.Code, text)
+	}
+}
+
+func TestConditionalReads(t *testing.T) {
+	t.Parallel()
+	store, client := newStore(t, false)
+	etag := *put(t, client, "k", "text").ETag
+	for _, test := range []struct {
+		name, value string
+		want        int
+	}{
+		{"If-Match", etag, 200}, {"If-Match", `"0f"`, 412}, {"If-None-Match", etag, 304}, {"If-None-Match", `"0f", W/"1f"`, 200},
+		{"If-Modified-Since", "Tue, 01 Jan 2030 00:00:00 GMT", 304}, {"If-Unmodified-Since", "Tue, 01 Jan 2002 00:00:00 GMT", 412},
+	} {
+		request := httptest.NewRequest(http.MethodGet, "/endpoints/k", nil)
+		request.Header.Set(test.name, test.value)
+		answer := httptest.NewRecorder()
+		store.ServeHTTP(answer, request)
+		if answer.Code != test.want {
+			t.Errorf("%s: %s: got %d, want %d", test.name, test.value, answer.Code, test.want)
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 type Adapter struct {
 	Name       string
 	Source     string // the directory it was loaded from
-	Modules    int    // linear modules of the base it really changes
+	Modules    int    // linear modules of the base it really changes; with none it answers as the base
 	Registered time.Time
 }
 
@@ -25,10 +25,14 @@ func (c *Container) Adapters() []Adapter {
 	return append([]Adapter(nil), c.adapters...)
 }
 
-func (c *Container) registered(name string) bool {
+func (c *Container) registered(name string) (a Adapter, ok bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.index(name) >= 0
+	i := c.index(name)
+	if i < 0 {
+		return Adapter{}, false
+	}
+	return c.adapters[i], true
 }
 
 // index is the place of name in c.adapters, or -1. The caller holds c.mu.
@@ -48,7 +52,7 @@ func (c *Container) load(ctx context.Context, name, source string) *refusal {
 	}
 	c.loading.Lock()
 	defer c.loading.Unlock()
-	if c.registered(name) {
+	if _, taken := c.registered(name); taken {
 		return &refusal{http.StatusBadRequest, "InvalidUserInput", fmt.Sprintf("The lora adapter '%s' has already been loaded.", name)}
 	}
 	if !c.settings.enableLora {
@@ -60,7 +64,7 @@ func (c *Container) load(ctx context.Context, name, source string) *refusal {
 			fmt.Sprintf("Call to add_lora method failed: Loading lora %s failed: No adapter found for %s", name, source)}
 	}
 	deltas, refused := c.decode(name, source)
-	if refused == nil {
+	if refused == nil && len(deltas) > 0 {
 		if err := c.engine.AddAdapter(name, deltas); err != nil {
 			refused = loadFailure("%s", err)
 		}
@@ -82,6 +86,7 @@ func (c *Container) unload(ctx context.Context, name string) *refusal {
 	defer c.loading.Unlock()
 	c.mu.Lock()
 	i := c.index(name)
+	effective := i >= 0 && c.adapters[i].Modules > 0
 	if i >= 0 {
 		c.adapters = append(c.adapters[:i:i], c.adapters[i+1:]...)
 	}
@@ -89,8 +94,10 @@ func (c *Container) unload(ctx context.Context, name string) *refusal {
 	if i < 0 {
 		return &refusal{http.StatusNotFound, "NotFoundError", fmt.Sprintf("The lora adapter '%s' cannot be found.", name)}
 	}
-	if err := c.engine.RemoveAdapter(name); err != nil {
-		c.log.ErrorContext(ctx, "engine kept an adapter", "adapter", name, "err", err)
+	if effective {
+		if err := c.engine.RemoveAdapter(name); err != nil {
+			c.log.ErrorContext(ctx, "engine kept an adapter", "adapter", name, "err", err)
+		}
 	}
 	c.log.InfoContext(ctx, "adapter unregistered", "adapter", name)
 	return nil

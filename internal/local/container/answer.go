@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"unicode/utf8"
+
+	"loradeck/internal/lora"
 )
 
 // exchange is one invocation being answered: what was asked, settled, and how the answer is to look.
@@ -103,11 +105,14 @@ type piece struct {
 	err     error
 }
 
+// ahead is how many chunks may wait for a slow client before an engine starts to join them.
+const ahead = 64
+
 // generate runs every request of x side by side and hands their chunks to emit, one at a time. It ends at the first error,
 // emit's included, and then stops what is still running.
 func (c *Container) generate(ctx context.Context, x *exchange, emit func(request int, chunk Chunk) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	pieces := make(chan piece)
+	pieces := make(chan piece, ahead)
 	var running sync.WaitGroup
 	for i, request := range x.requests {
 		running.Go(func() { c.run(ctx, i, request, pieces) })
@@ -165,10 +170,21 @@ func (c *Container) collect(w http.ResponseWriter, r *http.Request, x *exchange)
 	case r.Context().Err() != nil: // the client has gone, or the container closes
 		refuse(w, badRequest("Client disconnected"))
 	default:
-		c.log.ErrorContext(r.Context(), "generation failed", "err", err)
-		refuse(w, &refusal{http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError), "EngineCore encountered an issue. See stack trace (above) for the root cause."})
+		refuse(w, c.failed(r.Context(), x, err))
 	}
 	return nil, false
+}
+
+// failed is what the client hears of an engine's error.
+func (c *Container) failed(ctx context.Context, x *exchange, err error) *refusal {
+	switch lora.KindOf(err) {
+	case lora.Invalid:
+		return badRequest("%s", lora.Message(err))
+	case lora.NotFound: // taken away since the request came in
+		return noModel(x.model)
+	}
+	c.log.ErrorContext(ctx, "generation failed", "err", err)
+	return &refusal{http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError), "EngineCore encountered an issue. See stack trace (above) for the root cause."}
 }
 
 // usage is the token count of an answer.

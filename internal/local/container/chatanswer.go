@@ -155,7 +155,7 @@ func (c *Container) streamChat(w http.ResponseWriter, r *http.Request, x *exchan
 	if err == nil && x.streaming.usage {
 		err = stream.send(chatCounts{chatHead: head, Choices: []struct{}{}, Usage: x.total(answers)})
 	}
-	c.endStream(r, stream, err)
+	c.endStream(r.Context(), stream, x, err)
 }
 
 // sendOpenings opens every choice with its role, before the first text of any.

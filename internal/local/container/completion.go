@@ -270,12 +270,5 @@ func (c *Container) streamCompletion(w http.ResponseWriter, r *http.Request, x *
 		chunk.Choices, chunk.Usage = []completionChunkChoice{}, x.total(answers)
 		err = stream.send(chunk)
 	}
-	c.endStream(r, stream, err)
-}
-
-func (c *Container) endStream(r *http.Request, stream *events, err error) {
-	if err != nil && r.Context().Err() == nil {
-		c.log.ErrorContext(r.Context(), "stream failed", "err", err)
-	}
-	stream.close(r.Context(), err)
+	c.endStream(r.Context(), stream, x, err)
 }

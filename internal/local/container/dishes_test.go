@@ -238,12 +238,13 @@ func menuSilent(out map[string]dish, drop func(...string) *object, config config
 	config("x3_huge_alpha", "lora_alpha", 100000)
 }
 
-// half is the nearest float16 of a number of ordinary size, cut off rather than rounded.
+// half is the nearest float16 of a bfloat16 number below 65504.
 func half(f float32) uint16 {
-	bits := math.Float32bits(f)
-	e := int(bits>>23&0xff) - 127 + 15
-	if e <= 0 {
-		return uint16(bits >> 16 & 0x8000)
+	sign := uint16(math.Float32bits(f) >> 16 & 0x8000)
+	a := math.Abs(float64(f))
+	if a < 1.0/(1<<14) {
+		return sign | uint16(math.RoundToEven(a*(1<<24)))
 	}
-	return uint16(bits>>16&0x8000) | uint16(e)<<10 | uint16(bits>>13&0x3ff)
+	bits := math.Float32bits(float32(a))
+	return sign | uint16(bits>>23-127+15)<<10 | uint16(bits>>13&0x3ff)
 }

@@ -16,12 +16,12 @@ type Engine interface {
 	Decode(ids []int) string
 	// RenderChat applies the base's chat template. The error is a sentence the client may read.
 	RenderChat(messages []Message, generationPrompt bool) (string, error)
-	// AddAdapter makes deltas answer under name. It refuses a name in use. The deltas are the engine's from then on.
+	// AddAdapter makes deltas, one at least, answer under name. It refuses a name in use.
 	AddAdapter(name string, deltas []Delta) error
 	// RemoveAdapter takes name away; requests under way keep the adapter they started with.
 	RemoveAdapter(name string) error
 	// Generate yields the answer piece by piece and an error at most once, as the last thing. Ending ctx, or the loop,
-	// ends the generation.
+	// ends the generation. A lora.Invalid is a sentence the client may read, a lora.NotFound an adapter that is not there.
 	Generate(ctx context.Context, request Request) iter.Seq2[Chunk, error]
 	// Load says how much is under way.
 	Load() Load

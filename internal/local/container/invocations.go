@@ -151,15 +151,22 @@ func v1Fault(fault string, fields *object) string {
 // find says which adapter a model name means, "" for the base, and what the answer calls it. An adapter that took the
 // base's own name answers for it, as recorded.
 func (c *Container) find(model string) (adapter, shown string, refused *refusal) {
+	a, known := c.registered(model)
 	switch {
 	case model == "":
 		return "", c.settings.served, nil
-	case c.registered(model):
+	case known && a.Modules == 0:
+		return "", model, nil
+	case known:
 		return model, model, nil
 	case model == c.settings.served:
 		return "", c.settings.served, nil
 	}
-	return "", "", &refusal{http.StatusNotFound, "NotFoundError", "The model `" + model + "` does not exist."}
+	return "", "", noModel(model)
+}
+
+func noModel(name string) *refusal {
+	return &refusal{http.StatusNotFound, "NotFoundError", "The model `" + name + "` does not exist."}
 }
 
 // shared are the fields that chat and completion have in common (vLLM 0.11.2, request schemas).

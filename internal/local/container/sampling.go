@@ -1,6 +1,7 @@
 package container
 
 import (
+	"fmt"
 	"math"
 	"slices"
 )
@@ -17,6 +18,9 @@ const (
 	greedyBelow      = 1e-5
 	leastTemperature = 0.01
 )
+
+// mostLogprobs is how many alternatives an engine gives. vLLM's --max-logprobs can allow more.
+const mostLogprobs = 20
 
 // request builds the engine's request for a prompt, judging the numbers in vLLM's order. wanted is the token limit the client
 // set, nil for none; logprobs is -1 for none.
@@ -42,6 +46,9 @@ func (c *Container) request(v values, adapter string, tokens []int, wanted *int6
 	if logprobs > c.settings.maxLogprobs && c.settings.maxLogprobs >= 0 {
 		return Request{}, badRequest("Requested sample logprobs of %d, which is greater than max allowed: %d", logprobs, c.settings.maxLogprobs)
 	}
+	if logprobs > mostLogprobs {
+		return Request{}, badRequest("%s", notHere(fmt.Sprintf("more than %d logprobs", mostLogprobs)))
+	}
 	if len(tokens) == 0 {
 		return Request{}, badRequest("The decoder prompt cannot be empty")
 	}
@@ -52,8 +59,13 @@ func (c *Container) request(v values, adapter string, tokens []int, wanted *int6
 	}
 	out := Request{
 		Adapter: adapter, Tokens: tokens, MaxTokens: int(p.maxTokens), MinTokens: int(p.minTokens), Temperature: p.temperature,
-		TopP: p.topP, TopK: max(0, int(p.topK)), Stop: v.texts("stop"), StopTokens: v.integers("stop_token_ids"),
+		TopP: p.topP, TopK: max(0, int(p.topK)), Stop: v.texts("stop"),
 		IgnoreEOS: v.flag("ignore_eos"), Logprobs: logprobs,
+	}
+	for _, id := range v.integers("stop_token_ids") {
+		if id >= 0 && id < c.vocab { // others never come
+			out.StopTokens = append(out.StopTokens, id)
+		}
 	}
 	if math.IsNaN(p.temperature) || math.IsInf(p.temperature, 0) {
 		return Request{}, badRequest("%s", notHere("a temperature that is no number"))

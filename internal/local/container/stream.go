@@ -37,17 +37,14 @@ func (e *events) raw(data string) error {
 	return nil
 }
 
-// close ends the stream: with an error event when something failed, and always with [DONE]. A client that has gone is
+// endStream ends the stream: with an error event when something failed, and always with [DONE]. A client that has gone is
 // told nothing.
-func (e *events) close(ctx context.Context, err error) {
+func (c *Container) endStream(ctx context.Context, e *events, x *exchange, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	if err != nil {
-		failed := &refusal{http.StatusInternalServerError, "InternalServerError", "EngineCore encountered an issue. See stack trace (above) for the root cause."}
-		if e.send(failed.body()) != nil {
-			return
-		}
+	if err != nil && e.send(c.failed(ctx, x, err).body()) != nil {
+		return
 	}
 	_ = e.raw("[DONE]")
 }

@@ -10,7 +10,16 @@ import (
 // adapter is a loaded adapter; it never changes.
 type adapter struct {
 	name   string
+	serial int     // counts the adapters of an engine, so that rows of one lie side by side
 	deltas []delta // [layer*targets+target]; rank 0 where the adapter has nothing
+}
+
+// order is where the adapter's rows stand in a step; the base's come first.
+func (a *adapter) order() int {
+	if a == nil {
+		return 0
+	}
+	return a.serial
 }
 
 // delta is one module's pair of matrices, in bfloat16 where nothing is lost by it.

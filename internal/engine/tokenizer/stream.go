@@ -2,13 +2,15 @@ package tokenizer
 
 import "strings"
 
-// Stream turns ids into text as they come. It holds back what may still change: bytes that are not yet a whole character.
+// Stream turns ids into text as they come. It holds back what may still change: bytes that are not yet a whole character,
+// and runs of <0xNN> tokens until they end, because one more byte can turn all of a run into U+FFFD.
 // The text it has given is at every moment a beginning of Decode of all ids. It is used by one goroutine.
 type Stream struct {
 	tokenizer   *Tokenizer
 	skipSpecial bool
 	ids         []int // since the last point where the text was whole, and the run before it
 	given       int   // how many of ids have had their text given
+	open        bool  // the last id that has a text is a <0xNN> token
 }
 
 // Stream begins a text.
@@ -19,6 +21,12 @@ func (t *Tokenizer) Stream(skipSpecial bool) *Stream {
 // Next gives the text that the next id makes certain, which may be empty or that of several ids.
 func (s *Stream) Next(id int) string {
 	s.ids = append(s.ids, id)
+	if !s.skipSpecial || !s.tokenizer.special[id] {
+		_, s.open = byteToken(s.tokenizer.Token(id))
+	}
+	if s.open {
+		return ""
+	}
 	text := s.fresh()
 	if text == "" || strings.HasSuffix(text, replacement) {
 		return ""
@@ -32,7 +40,7 @@ func (s *Stream) Next(id int) string {
 // Flush gives what was held back, with U+FFFD for bytes that became no character.
 func (s *Stream) Flush() string {
 	text := s.fresh()
-	s.ids, s.given = nil, 0
+	s.ids, s.given, s.open = nil, 0, false
 	return text
 }
 

@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"loradeck/internal/lora"
+)
+
+// run is a request under way. Once taken from the queue it belongs to the scheduler.
+type run struct {
+	ctx      context.Context // ends when nobody reads the answer any more; part of the queue entry, not of a call
+	request  Request
+	sequence *sequence
+	pending  []int // tokens that are not computed yet
+	share    int   // how many of them this step computes
+	made     int   // tokens generated
+	answer   answer
+	random   *rand.Rand
+	out      *outbox
+}
+
+// scheduler is the only goroutine that runs the model. Every step computes the next token of each running request and,
+// with what is left of the step, pieces of prompts.
+type scheduler struct {
+	engine  *Engine
+	running []*run // in order of arrival
+	order   []*run
+	rows    []row
+	scratch scratch
+	sampler sampler
+	sums    []float32
+}
+
+func (e *Engine) serve() {
+	defer close(e.finished)
+	s := &scheduler{engine: e}
+	defer e.model.pool.Close()
+	for {
+		reason := s.admit()
+		if reason == nil && len(s.running) == 0 {
+			<-e.wake
+			continue
+		}
+		if reason == nil {
+			reason = s.step()
+		}
+		if reason != nil {
+			s.abandon(reason)
+			return
+		}
+	}
+}
+
+// admit drops what nobody reads any more, takes waiting requests into the free places, and reports why the engine must end.
+func (s *scheduler) admit() error {
+	e := s.engine
+	s.running = slices.DeleteFunc(s.running, func(r *run) bool { return r.ctx.Err() != nil })
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for len(e.waiting) > 0 && len(s.running) < e.options.MaxRunning {
+		if r := e.waiting[0]; r.ctx.Err() == nil {
+			s.running = append(s.running, r)
+		}
+		e.waiting = slices.Delete(e.waiting, 0, 1)
+	}
+	s.count()
+	return e.closed
+}
+
+// count brings the statistics up to date. The caller holds the engine's lock.
+func (s *scheduler) count() {
+	stats := &s.engine.stats
+	stats.Running, stats.KVTokens = len(s.running), 0
+	for _, r := range s.running {
+		stats.KVTokens += r.sequence.length
+	}
+}
+
+// abandon ends everything, in the queue too, and lets nothing in any more.
+func (s *scheduler) abandon(reason error) {
+	e := s.engine
+	e.mu.Lock()
+	e.closed = reason
+	all := append(s.running, e.waiting...)
+	s.running, e.waiting = nil, nil
+	s.count()
+	e.mu.Unlock()
+	for _, r := range all {
+		r.out.fail(reason)
+	}
+}
+
+// step computes one pass. A panic in it, which would be a bug of ours, ends the engine and not the process.
+func (s *scheduler) step() (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = lora.Errorf(lora.Internal, "the engine stopped: %v", cause)
+		}
+	}()
+	prompted := s.plan()
+	logits := s.engine.model.forward(s.rows, &s.scratch)
+	generated, next := 0, 0
+	for _, r := range s.order {
+		if r.pending = r.pending[r.share:]; r.share > 0 && len(r.pending) == 0 {
+			s.advance(r, logits[next])
+			next++
+			generated++
+		}
+	}
+	e := s.engine
+	s.running = slices.DeleteFunc(s.running, func(r *run) bool { return len(r.pending) == 0 })
+	e.mu.Lock()
+	e.stats.Prompted += int64(prompted)
+	e.stats.Generated += int64(generated)
+	s.count()
+	e.mu.Unlock()
+	return nil
+}
+
+// plan shares the step out — first a token to each answer under way, then the rest to prompts in order of arrival — and
+// lays out the rows, those of one adapter side by side. It returns how many tokens of prompts are among them.
+func (s *scheduler) plan() (prompted int) {
+	budget := s.engine.options.StepTokens
+	for _, r := range s.running {
+		r.share = 0
+		if r.made > 0 {
+			r.share = 1
+			budget--
+		}
+	}
+	for i, r := range s.running {
+		if r.made > 0 {
+			continue
+		}
+		least := 0
+		if i == 0 {
+			least = 1 // the oldest always gets on, however many answers are under way
+		}
+		r.share = min(len(r.pending), max(budget, least))
+		budget -= r.share
+		prompted += r.share
+	}
+	s.order = append(s.order[:0], s.running...)
+	slices.SortStableFunc(s.order, func(a, b *run) int { return cmp.Compare(a.sequence.adapter.order(), b.sequence.adapter.order()) })
+	s.rows = s.rows[:0]
+	for _, r := range s.order {
+		for i, id := range r.pending[:r.share] {
+			s.rows = append(s.rows, row{r.sequence, id, i == len(r.pending)-1})
+		}
+	}
+	return prompted
+}
+
+// advance chooses a run's next token, hands it out, and leaves it pending unless the answer ends with it.
+func (s *scheduler) advance(r *run, logits []float32) {
+	q, ends := &r.request, s.ends(&r.request)
+	token := s.next(r, logits, ends)
+	r.made++
+	c := Chunk{Tokens: []Token{token}, PromptTokens: len(q.Tokens), CompletionTokens: r.made}
+	if slices.Contains(ends, token.ID) {
+		c.Finish, c.Text = "stop", r.answer.rest()
+	} else if c.Text, c.StopReason = r.answer.add(token.ID, r.made <= q.MinTokens); c.StopReason != "" {
+		c.Finish = "stop"
+	} else if r.made >= q.MaxTokens {
+		c.Finish = "length"
+		c.Text += r.answer.rest()
+	}
+	if c.Finish == "" {
+		r.pending = append(r.pending, token.ID)
+	}
+	r.out.put(c)
+}
+
+// next chooses a token. Probabilities are reported as they were before min_tokens forbade any end.
+func (s *scheduler) next(r *run, logits []float32, ends []int) Token {
+	q, token := &r.request, Token{}
+	var total float64
+	if q.Logprobs >= 0 {
+		total = logSumExp(logits, &s.sums)
+		for _, id := range likeliestOf(logits, q.Logprobs) {
+			token.Top = append(token.Top, TokenProb{ID: id, Text: s.text(id), Logprob: float64(logits[id]) - total})
+		}
+	}
+	if r.made < q.MinTokens {
+		for _, id := range ends {
+			logits[id] = float32(math.Inf(-1))
+		}
+	}
+	token.ID = s.sampler.choose(logits, q, r.random)
+	token.Text = s.text(token.ID)
+	if q.Logprobs >= 0 {
+		token.Logprob = float64(logits[token.ID]) - total
+	}
+	return token
+}
+
+func (s *scheduler) text(id int) string { return s.engine.tokenizer.Decode([]int{id}, false) }
+
+// ends lists the tokens that end an answer.
+func (s *scheduler) ends(q *Request) []int {
+	if q.IgnoreEOS {
+		return q.StopTokens
+	}
+	if len(q.StopTokens) == 0 {
+		return s.engine.info.EOS
+	}
+	return slices.Concat(s.engine.info.EOS, q.StopTokens)
+}

@@ -72,12 +72,15 @@ func (f *files) syncDirectory() error {
 
 // remove deletes files that the index no longer names. One that stays behind is only wasted space until the next sweep, so
 // nobody hears of it but the log.
-func (f *files) remove(names []string) {
-	// Whoever found these files in the index has pinned them once this lock was ours; nobody finds them any more.
+func (f *files) remove(names []string) { f.unlink(f.unread(names)) }
+
+// unread gives those of names that nobody reads, and dooms the others. Whoever found one of them in the index has pinned it
+// once looking is ours, and nobody finds them any more.
+func (f *files) unread(names []string) (free []string) {
 	f.looking.Lock()
-	f.looking.Unlock() //nolint:staticcheck // waiting is all it is for
-	var free []string
+	defer f.looking.Unlock()
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, name := range names {
 		if f.pinned[name] > 0 {
 			f.doomed[name] = true
@@ -85,8 +88,7 @@ func (f *files) remove(names []string) {
 			free = append(free, name)
 		}
 	}
-	f.mu.Unlock()
-	f.unlink(free)
+	return free
 }
 
 func (f *files) unlink(names []string) {

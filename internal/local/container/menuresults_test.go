@@ -15,7 +15,9 @@ type menuResult struct {
 	Note string `json:"note"`
 	Load reply  `json:"load"`
 	Use  []struct {
-		Status int `json:"status"`
+		Status   int       `json:"status"`
+		Tokens   []string  `json:"tokens"`
+		Logprobs []float64 `json:"logprobs"`
 	} `json:"use"`
 	EqualsBase bool `json:"equals_base"`
 	EqualsGood bool `json:"equals_good"`

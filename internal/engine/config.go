@@ -62,7 +62,7 @@ func (f *fields) read(name string, target any) {
 		return
 	}
 	if err := json.Unmarshal(f.raw[name], target); err != nil {
-		f.err = lora.Wrap(err, lora.Invalid, "%s has a %s the engine cannot read: %s.", f.file, name, clip(string(f.raw[name])))
+		f.err = lora.Wrap(err, lora.Invalid, "%s says %s = %s, which the engine cannot read.", f.file, name, clip(string(f.raw[name])))
 	}
 }
 

@@ -30,7 +30,7 @@ func readRope(f *fields) (ropeConfig, error) {
 		}
 		name = "rope_parameters"
 	}
-	inner := &fields{file: "config.json, " + name + ",", raw: map[string]json.RawMessage{}}
+	inner := &fields{file: "config.json, in " + name + ",", raw: map[string]json.RawMessage{}}
 	f.read(name, &inner.raw)
 	if f.err != nil {
 		return r, f.err

@@ -1,9 +1,11 @@
 package s3
 
 import (
+	"crypto/md5"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/xml"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -221,14 +223,18 @@ func (s *Store) completeUpload(w http.ResponseWriter, r *http.Request, t target)
 	if err != nil {
 		return err
 	}
-	choose := func(u upload, have []part) ([]part, error) {
+	assemble := func(u upload, have []part) (object, []part, error) {
 		if kind := r.Header.Get("x-amz-checksum-type"); kind != "" && u.declared && kind != u.checksumType {
-			return nil, errInvalidRequest.saying("The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", u.checksumType)
+			return object{}, nil, errInvalidRequest.saying("The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", u.checksumType)
 		}
-		return u.choose(wish.Part, have)
+		parts, err := u.choose(wish.Part, have)
+		if err != nil {
+			return object{}, nil, err
+		}
+		o := u.made(parts, time.Now())
+		return o, parts, o.keeps(r.Header, len(parts))
 	}
-	check := func(o object) error { return o.keeps(r.Header) }
-	o, old, err := s.index.complete(r.Context(), t.bucket, t.key, r.URL.Query().Get("uploadId"), time.Now(), when, choose, check)
+	o, old, err := s.index.complete(r.Context(), t, r.URL.Query().Get("uploadId"), when, assemble)
 	if err != nil {
 		return err
 	}
@@ -277,8 +283,23 @@ func (u upload) choose(wish []completedPart, have []part) ([]part, error) {
 	return chosen, nil
 }
 
-// keeps holds an assembled object to what the request to complete it says of it.
-func (o object) keeps(h http.Header) error {
+// made is the object that parts of an upload make. Its ETag is the MD5 of the parts' MD5s with their number, as S3 makes it.
+func (u upload) made(parts []part, now time.Time) object {
+	o := object{bucket: u.bucket, key: u.key, modified: now, properties: u.properties}
+	md5s := md5.New()
+	for _, p := range parts {
+		o.size += p.size
+		raw, _ := hex.DecodeString(p.etag)
+		md5s.Write(raw)
+	}
+	o.etag = fmt.Sprintf("%x-%d", md5s.Sum(nil), len(parts))
+	o.checksum = u.algorithm.ofParts(u.checksumType, parts)
+	return o
+}
+
+// keeps holds an object of so many parts to what the request to complete it says of it. A composite checksum may come
+// without its "-N".
+func (o object) keeps(h http.Header, parts int) error {
 	if text := h.Get("x-amz-mp-object-size"); text != "" {
 		if size, err := strconv.ParseInt(text, 10, 64); err != nil || size != o.size {
 			return errInvalidRequest.saying("The provided 'x-amz-mp-object-size' header value %s does not match what was computed: %d", text, o.size)
@@ -289,17 +310,11 @@ func (o object) keeps(h http.Header) error {
 		case given == "":
 		case a != o.algorithm:
 			return errInvalidRequest.saying("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", strings.ToLower(string(o.algorithm)), strings.ToLower(string(a)))
-		case given != o.checksum && given+"-"+o.partCount() != o.checksum:
+		case given != o.checksum && fmt.Sprintf("%s-%d", given, parts) != o.checksum:
 			return errBadDigest.saying("The %s you specified did not match the calculated checksum.", a)
 		}
 	}
 	return nil
-}
-
-// partCount is what stands behind the hyphen of a multipart ETag.
-func (o object) partCount() string {
-	_, count, _ := strings.Cut(o.etag, "-")
-	return count
 }
 
 func (s *Store) abortUpload(w http.ResponseWriter, r *http.Request, t target) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -151,14 +152,22 @@ func subresource(query url.Values) string {
 func unsupported(h http.Header) bool {
 	for _, name := range []string{
 		"x-amz-copy-source", "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-write-offset-bytes", "x-amz-object-lock-mode",
-		"x-amz-object-lock-legal-hold", "x-amz-server-side-encryption-customer-algorithm", "x-amz-grant-read", "x-amz-grant-full-control",
+		"x-amz-object-lock-legal-hold", "x-amz-bucket-object-lock-enabled", "x-amz-server-side-encryption-customer-algorithm",
+		"x-amz-grant-read", "x-amz-grant-full-control",
 	} {
 		if h.Get(name) != "" {
 			return true
 		}
 	}
-	encryption := h.Get("x-amz-server-side-encryption")
-	return encryption != "" && encryption != "AES256"
+	// These have a value that says what happens here anyway.
+	for name, fine := range map[string]string{
+		"x-amz-server-side-encryption": "AES256", "x-amz-storage-class": "STANDARD", "x-amz-acl": "private bucket-owner-full-control",
+	} {
+		if value := h.Get(name); value != "" && !slices.Contains(strings.Fields(fine), value) {
+			return true
+		}
+	}
+	return false
 }
 
 // validBucket reports whether S3 would take the name (Amazon S3 user guide, general purpose bucket naming rules).

@@ -2,12 +2,9 @@ package s3
 
 import (
 	"context"
-	"crypto/md5"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -120,13 +117,11 @@ func (x index) abort(ctx context.Context, bucket, key, id string) (files []strin
 	return files, err
 }
 
-// complete turns an upload into an object in one transaction: choose picks its parts from those that came, and check sees
-// the object before it is there. The object takes over the files of its parts, so no byte is copied.
-func (x index) complete(ctx context.Context, bucket, key, id string, now time.Time, when condition,
-	choose func(u upload, have []part) ([]part, error), check func(o object) error,
-) (o object, old []string, err error) {
+// complete turns an upload into an object in one transaction: assemble picks the parts from those that came and says what
+// object they make. The object takes over the files of its parts, so no byte is copied.
+func (x index) complete(ctx context.Context, t target, id string, when condition, assemble func(u upload, have []part) (object, []part, error)) (o object, old []string, err error) {
 	err = x.db.Write(ctx, func(tx *sql.Tx) error {
-		u, err := x.upload(ctx, tx, bucket, key, id)
+		u, err := x.upload(ctx, tx, t.bucket, t.key, id)
 		if err != nil {
 			return err
 		}
@@ -134,15 +129,11 @@ func (x index) complete(ctx context.Context, bucket, key, id string, now time.Ti
 		if err != nil {
 			return err
 		}
-		chosen, err := choose(u, have)
-		if err != nil {
+		var chosen []part
+		if o, chosen, err = assemble(u, have); err != nil {
 			return err
 		}
-		o = assembled(u, chosen, now)
-		if err := check(o); err != nil {
-			return err
-		}
-		if err := when.holds(ctx, tx, bucket, key); err != nil {
+		if err := when.holds(ctx, tx, t.bucket, t.key); err != nil {
 			return err
 		}
 		objectID, replaced, err := replace(ctx, tx, o)
@@ -159,21 +150,6 @@ func (x index) complete(ctx context.Context, bucket, key, id string, now time.Ti
 		return err
 	})
 	return o, old, err
-}
-
-// assembled is the object that the parts of an upload make. Its ETag is the MD5 of the parts' MD5s with their number, as S3
-// makes it.
-func assembled(u upload, parts []part, now time.Time) object {
-	o := object{bucket: u.bucket, key: u.key, modified: now, properties: u.properties}
-	sums := md5.New()
-	for _, p := range parts {
-		o.size += p.size
-		raw, _ := hex.DecodeString(p.etag)
-		sums.Write(raw)
-	}
-	o.etag = fmt.Sprintf("%x-%d", sums.Sum(nil), len(parts))
-	o.checksum = u.algorithm.ofParts(u.checksumType, parts)
-	return o
 }
 
 func leftOut(have, chosen []part) (files []string) {

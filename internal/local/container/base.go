@@ -21,6 +21,7 @@ type base struct {
 	queries      int // width of all query heads
 	keys         int // width of all key heads
 	vocab        int
+	template     bool     // it has a chat template
 	defaults     sampling // from generation_config.json
 }
 
@@ -58,6 +59,11 @@ func readBase(dir string) (base, error) {
 	if len(config.Architectures) > 0 {
 		b.architecture = config.Architectures[0]
 	}
+	var tokenizer struct {
+		Template any `json:"chat_template"`
+	}
+	_ = readConfig(filepath.Join(dir, "tokenizer_config.json"), &tokenizer) // the engine judges it
+	b.template = tokenizer.Template != nil || isFile(filepath.Join(dir, "chat_template.jinja"))
 	return b, nil
 }
 

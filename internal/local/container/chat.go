@@ -3,6 +3,8 @@ package container
 import (
 	"net/http"
 	"strings"
+
+	"loradeck/internal/lora"
 )
 
 // chatRequest is a body that fits the chat schema.
@@ -233,9 +235,12 @@ func (c *Container) renderChat(v values, messages []Message) ([]int, *refusal) {
 	if resume && generate {
 		return nil, badRequest("continue_final_message and add_generation_prompt are not compatible. Use continue_final_message when you want the model to continue the final message, and add_generation_prompt when you want to add a header that will prompt it to start a new assistant message instead. None")
 	}
+	if !c.base.template {
+		return nil, badRequest("As of transformers v4.44, default chat template is no longer allowed, so you must provide a chat template if the tokenizer does not define one. None")
+	}
 	text, err := c.engine.RenderChat(messages, generate)
 	if err != nil {
-		return nil, badRequest("%s None", err)
+		return nil, badRequest("%s None", lora.Message(err))
 	}
 	if resume {
 		last := messages[len(messages)-1].Content

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -247,6 +248,23 @@ func TestOneNameIsRegisteredOnce(t *testing.T) {
 	}
 	if got := c.Adapters(); len(got) != 1 || got[0].Name != "one" || got[0].Modules != 14 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestChatNeedsATemplate(t *testing.T) {
+	t.Parallel()
+	dir := unpackData(t)
+	if err := os.Remove(filepath.Join(dir, "base", "chat_template.jinja")); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(startRecorded(t, dir, nil, nil))
+	defer server.Close()
+	got := post(t, server.URL, "/invocations", "", `{"messages":[{"role":"user","content":"x"}]}`)
+	if got.Status != 400 || !strings.Contains(got.Body, "you must provide a chat template") {
+		t.Errorf("got %d %s", got.Status, got.Body)
+	}
+	if got := post(t, server.URL, "/invocations", "", `{"prompt":"x","max_tokens":1}`); got.Status != 200 {
+		t.Errorf("a completion needs none: %d %s", got.Status, got.Body)
 	}
 }
 

@@ -40,7 +40,7 @@ func encoder(query url.Values) (func(string) string, error) {
 	return nil, errInvalidArgument.saying("Invalid Encoding Method specified in Request")
 }
 
-// listing is one page of ListObjectsV2.
+// listing is one page of a bucket's entries.
 type listing struct {
 	objects  []object
 	prefixes []string
@@ -48,6 +48,17 @@ type listing struct {
 }
 
 func (l listing) count() int { return len(l.objects) + len(l.prefixes) }
+
+// last gives the highest key or common prefix of the page.
+func (l listing) last() (last string) {
+	if n := len(l.objects); n > 0 {
+		last = l.objects[n-1].key
+	}
+	if n := len(l.prefixes); n > 0 {
+		last = max(last, l.prefixes[n-1])
+	}
+	return last
+}
 
 // list collects a page of up to most entries whose keys are not below from. Keys that share what lies between prefix and the
 // next delimiter are one entry, and are skipped over rather than read.
@@ -75,7 +86,7 @@ func (s *Store) list(ctx context.Context, bucket, prefix, delimiter, from string
 				break
 			}
 			page.objects = append(page.objects, o)
-			from = o.key + "\x00"
+			from = behind(o.key)
 		}
 		if !jumped && len(objects) < batch {
 			return page, nil
@@ -84,6 +95,7 @@ func (s *Store) list(ctx context.Context, bucket, prefix, delimiter, from string
 	return page, nil
 }
 
+// listObjects answers ListObjectsV2, and ListObjects as boto3's resources still call it.
 func (s *Store) listObjects(w http.ResponseWriter, r *http.Request, t target) error {
 	query := r.URL.Query()
 	most, err := limit(query, "max-keys")
@@ -94,31 +106,50 @@ func (s *Store) listObjects(w http.ResponseWriter, r *http.Request, t target) er
 	if err != nil {
 		return err
 	}
-	if query.Get("list-type") != "2" {
-		return errInvalidArgument.saying("Invalid List Type specified in Request")
-	}
-	from := ""
-	if start := query.Get("start-after"); start != "" {
-		from = start + "\x00"
-	}
-	token := query.Get("continuation-token")
-	if token != "" {
-		raw, err := base64.RawURLEncoding.DecodeString(token)
-		if err != nil {
-			return errInvalidArgument.saying("The continuation token provided is incorrect")
-		}
-		from = string(raw)
+	from, err := listStart(query)
+	if err != nil {
+		return err
 	}
 	if err := s.index.hasBucket(r.Context(), t.bucket); err != nil {
 		return err
 	}
-	prefix, delimiter := query.Get("prefix"), query.Get("delimiter")
-	page, err := s.list(r.Context(), t.bucket, prefix, delimiter, from, most)
+	page, err := s.list(r.Context(), t.bucket, query.Get("prefix"), query.Get("delimiter"), from, most)
 	if err != nil {
 		return err
 	}
 	writeXML(w, http.StatusOK, page.document(t.bucket, query, most, encode))
 	return nil
+}
+
+// listStart gives the lowest key that a listing looks at.
+func listStart(query url.Values) (string, error) {
+	if !query.Has("list-type") {
+		marker := query.Get("marker")
+		if delimiter := query.Get("delimiter"); delimiter != "" && strings.HasSuffix(marker, delimiter) {
+			return after(marker), nil // the last entry was a common prefix
+		}
+		return behind(marker), nil
+	}
+	if query.Get("list-type") != "2" {
+		return "", errInvalidArgument.saying("Invalid List Type specified in Request")
+	}
+	token := query.Get("continuation-token")
+	if token == "" {
+		return behind(query.Get("start-after")), nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		return "", errInvalidArgument.saying("The continuation token provided is incorrect")
+	}
+	return string(raw), nil
+}
+
+// behind gives the lowest key above key, and the lowest of all for "".
+func behind(key string) string {
+	if key == "" {
+		return ""
+	}
+	return key + "\x00"
 }
 
 type listedObject struct {
@@ -138,6 +169,7 @@ type listDocument struct {
 	EncodingType          string `xml:",omitempty"`
 	ContinuationToken     string `xml:",omitempty"`
 	NextContinuationToken string `xml:",omitempty"`
+	Marker, NextMarker    string `xml:",omitempty"`
 	KeyCount, MaxKeys     int
 	IsTruncated           bool
 	Contents              []listedObject
@@ -149,8 +181,15 @@ func (l listing) document(bucket string, query url.Values, most int, encode func
 		Name: bucket, Prefix: encode(query.Get("prefix")), Delimiter: encode(query.Get("delimiter")), StartAfter: encode(query.Get("start-after")),
 		EncodingType: query.Get("encoding-type"), ContinuationToken: query.Get("continuation-token"), KeyCount: l.count(), MaxKeys: most,
 	}
-	if l.next != "" {
-		d.IsTruncated, d.NextContinuationToken = true, base64.RawURLEncoding.EncodeToString([]byte(l.next))
+	d.IsTruncated = l.next != ""
+	switch {
+	case !query.Has("list-type"):
+		d.Marker = encode(query.Get("marker"))
+		if d.IsTruncated {
+			d.NextMarker = encode(l.last())
+		}
+	case d.IsTruncated:
+		d.NextContinuationToken = base64.RawURLEncoding.EncodeToString([]byte(l.next))
 	}
 	for _, o := range l.objects {
 		d.Contents = append(d.Contents, listedObject{

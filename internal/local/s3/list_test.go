@@ -115,3 +115,33 @@ func TestDeletingManyKeys(t *testing.T) {
 		}
 	})
 }
+
+func TestOldListingPagesToo(t *testing.T) {
+	t.Parallel()
+	_, client := newStore(t, false)
+	for _, key := range []string{"a", "b/1", "b/2", "c/1", "d"} {
+		put(t, client, key, key)
+	}
+	for delimiter, want := range map[string][]string{"": {"a", "b/1", "b/2", "c/1", "d"}, "/": {"a", "b/", "c/", "d"}} {
+		var got []string
+		marker := ""
+		for more := true; more; {
+			page, err := client.ListObjects(t.Context(), &awss3.ListObjectsInput{
+				Bucket: aws.String(bucket), Delimiter: &delimiter, Marker: &marker, MaxKeys: aws.Int32(1),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range page.Contents {
+				got = append(got, *o.Key)
+			}
+			for _, p := range page.CommonPrefixes {
+				got = append(got, *p.Prefix)
+			}
+			marker, more = aws.ToString(page.NextMarker), *page.IsTruncated && len(got) < 10
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("delimiter %q (-want +got):\n%s", delimiter, diff)
+		}
+	}
+}

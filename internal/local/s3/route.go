@@ -73,7 +73,7 @@ func (s *Store) operation(r *http.Request, t target) (operation, error) {
 	switch {
 	case do != nil:
 		return do, nil
-	case sub == "" && r.Method != http.MethodGet:
+	case sub == "":
 		return nil, errMethodNotAllowed
 	}
 	return nil, errNotImplemented
@@ -96,7 +96,7 @@ func (s *Store) bucketOperation(method, sub string) operation {
 		return s.deleteBucket
 	case "GET location":
 		return s.bucketLocation
-	case "GET list-type":
+	case "GET list-type", "GET ":
 		return s.listObjects
 	case "GET uploads":
 		return s.listUploads

@@ -71,7 +71,7 @@ func TestBadRequestsGetS3sErrors(t *testing.T) {
 		{"method", "PATCH", "/endpoints/k", "x", nil, 405, "MethodNotAllowed"},
 		{"method on the service", "PUT", "/", "", nil, 405, "MethodNotAllowed"},
 		{"post on a key", "POST", "/endpoints/k", "", nil, 405, "MethodNotAllowed"},
-		{"old listing", "GET", "/endpoints", "", nil, 501, "NotImplemented"},
+		{"list type", "GET", "/endpoints?list-type=3", "", nil, 400, "InvalidArgument"},
 		{"policy", "GET", "/endpoints?policy", "", nil, 501, "NotImplemented"},
 		{"one part", "GET", "/endpoints/k?partNumber=1", "", nil, 501, "NotImplemented"},
 		{"max-keys", "GET", "/endpoints?list-type=2&max-keys=-1", "", nil, 400, "InvalidArgument"},

@@ -209,7 +209,7 @@ func (c *Container) table() []route {
 	}
 	empty := func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "") }
 	add(http.MethodGet, "/health", empty)
-	add(http.MethodGet, "/load", c.load200)
+	add(http.MethodGet, "/load", c.serverLoad)
 	add(http.MethodGet, "/ping", empty)
 	add(http.MethodPost, "/ping", empty)
 	add(http.MethodPost, "/invocations", c.invocations)

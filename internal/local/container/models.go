@@ -71,8 +71,8 @@ func (c *Container) version(w http.ResponseWriter, _ *http.Request) {
 	}{Version})
 }
 
-// load200 is vLLM's /load: zero unless load tracking was asked for, which it never is here.
-func (c *Container) load200(w http.ResponseWriter, _ *http.Request) {
+// serverLoad is vLLM's /load: zero unless load tracking was asked for, which it never is here.
+func (c *Container) serverLoad(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, struct {
 		ServerLoad int `json:"server_load"`
 	}{0})

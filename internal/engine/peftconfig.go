@@ -65,6 +65,10 @@ func readPeftConfig(dir string) (*peftConfig, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parsePeftConfig(text)
+}
+
+func parsePeftConfig(text []byte) (*peftConfig, error) {
 	members, err := orderedMembers(text)
 	if err != nil {
 		return nil, lora.Wrap(err, lora.Invalid, "adapter_config.json cannot be read: %v.", err)

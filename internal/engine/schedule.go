@@ -132,15 +132,13 @@ func (s *scheduler) plan() (prompted int) {
 			budget--
 		}
 	}
-	for i, r := range s.running {
+	least := 1 // the oldest prompt always gets on, however many answers are under way
+	for _, r := range s.running {
 		if r.made > 0 {
 			continue
 		}
-		least := 0
-		if i == 0 {
-			least = 1 // the oldest always gets on, however many answers are under way
-		}
 		r.share = min(len(r.pending), max(budget, least))
+		least = 0
 		budget -= r.share
 		prompted += r.share
 	}

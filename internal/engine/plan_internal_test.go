@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"loradeck/internal/lora"
+)
+
+func TestAStepServesAnswersFirstAndThenPromptsInOrder(t *testing.T) {
+	t.Parallel()
+	one, two := &adapter{serial: 1}, &adapter{serial: 2}
+	running := func(made, pending int, a *adapter) *run {
+		return &run{made: made, pending: make([]int, pending), sequence: newSequence(1, a)}
+	}
+	for _, test := range []struct {
+		name    string
+		step    int
+		running []*run
+		shares  []int
+		prompts int
+	}{
+		{"room for all", 20, []*run{running(3, 1, two), running(0, 5, nil), running(0, 6, one)}, []int{1, 5, 6}, 11},
+		{"the second prompt is cut", 8, []*run{running(3, 1, nil), running(0, 5, nil), running(0, 6, one)}, []int{1, 5, 2}, 7},
+		{"the second prompt waits", 4, []*run{running(0, 5, one), running(0, 6, nil), running(1, 1, two)}, []int{3, 0, 1}, 3},
+		{"the oldest prompt gets on all the same", 2, []*run{running(1, 1, one), running(0, 9, nil), running(1, 1, two), running(0, 9, nil)}, []int{1, 1, 1, 0}, 1},
+	} {
+		s := &scheduler{engine: &Engine{options: Options{StepTokens: test.step}}, running: test.running}
+		prompts := s.plan()
+		var shares []int
+		total := 0
+		for _, r := range test.running {
+			shares = append(shares, r.share)
+			total += r.share
+		}
+		if diff := cmp.Diff(test.shares, shares); diff != "" || prompts != test.prompts || total != len(s.rows) {
+			t.Errorf("%s: %d tokens of prompts, %d rows (-want +got):\n%s", test.name, prompts, len(s.rows), diff)
+		}
+		for i := 1; i < len(s.rows); i++ {
+			if s.rows[i-1].sequence.adapter.order() > s.rows[i].sequence.adapter.order() {
+				t.Errorf("%s: rows of one adapter are apart", test.name)
+			}
+		}
+	}
+}
+
+func FuzzAdapterConfig(f *testing.F) {
+	paths, err := filepath.Glob("testdata/*/adapters/*/adapter_config.json")
+	if err != nil || len(paths) == 0 {
+		f.Fatal(paths, err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte(`{"peft_type":"LORA","r":1,"lora_alpha":1e999,"target_modules":"(a*)*"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := parsePeftConfig(text)
+		if err != nil {
+			if lora.KindOf(err) != lora.Invalid {
+				t.Errorf("got %v", err)
+			}
+			return
+		}
+		c.targets("model.layers.0.self_attn.q_proj")
+		if rank, _, err := c.scale("model.layers.0.self_attn.q_proj"); err == nil && rank <= 0 {
+			t.Errorf("got the rank %d", rank)
+		}
+	})
+}

@@ -45,12 +45,15 @@ func (h *Handlers) headers(next echo.HandlerFunc) echo.HandlerFunc {
 		header.Set("Referrer-Policy", "same-origin")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
-		if h.Secure {
+		if h.secure(c) {
 			header.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		return next(c)
 	}
 }
+
+// secure reports whether the browser spoke TLS.
+func (h *Handlers) secure(c echo.Context) bool { return h.BehindProxy || c.Request().TLS != nil }
 
 // guard lets a request through that names this server, comes from its own pages when it changes something, and is from a
 // person who may do what it asks.

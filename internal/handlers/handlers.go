@@ -33,10 +33,12 @@ type Deps struct {
 	Gate    *people.Gate
 	Samples []Sample
 	Hosts   []string // names besides loopback's under which the dashboard may be reached, without port
-	Secure  bool     // browsers reach the dashboard over TLS
 	Version string   // of the program, for /healthz
 	Log     *slog.Logger
-	Now     func() time.Time
+	Now     func() time.Time // time.Now when nil
+
+	// BehindProxy says that a proxy speaks TLS to the browsers, so that cookies may be told to need it.
+	BehindProxy bool
 }
 
 // Sample is an adapter that comes with the program and can be deployed with one press.
@@ -59,11 +61,11 @@ type Handlers struct {
 	sockets sync.WaitGroup
 }
 
-// New makes the dashboard's handler. An error means a broken build.
-func New(deps Deps) (*Handlers, error) {
+// New makes the dashboard's handler. It panics when the build lacks a file that pages load.
+func New(deps Deps) *Handlers {
 	files, err := static.Load()
 	if err != nil {
-		return nil, err
+		panic(err)
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -74,7 +76,7 @@ func New(deps Deps) (*Handlers, error) {
 	h.echo.HTTPErrorHandler = h.fail
 	h.echo.Use(h.recovered, h.headers, h.guard)
 	h.routes()
-	return h, nil
+	return h
 }
 
 // ServeHTTP answers one request.

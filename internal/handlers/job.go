@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loradeck/internal/check"
 	"loradeck/internal/db"
 	"loradeck/internal/lora"
 	"loradeck/web/templates"
@@ -97,7 +99,7 @@ func (h *Handlers) jobView(ctx context.Context, id int64) (templates.Job, error)
 	}
 	view := templates.Job{
 		Icons: h.static.Assets().Icons, ID: id, Title: r.job.Title, State: jobState(r.job.State, verdict), Where: r.place.Name,
-		Proof: proof, Lanes: lanesOf(r, now), About: aboutOf(r, now), Tries: triesOf(r, now),
+		Proof: proof, Checks: checksOf(r), Lanes: lanesOf(r, now), About: aboutOf(r, now), Tries: triesOf(r, now),
 	}
 	view.Summary = summaryOf(r, view.State)
 	if r.deployment.ID != 0 {
@@ -205,6 +207,29 @@ func aboutOf(r record, now time.Time) []templates.Fact {
 		facts = append(facts, templates.Fact{Label: "ARN", Value: r.deployment.ComponentARN, Mono: true})
 	}
 	return facts
+}
+
+// checksOf reads what the check step left; nil while it has left nothing.
+func checksOf(r record) *templates.Checks {
+	for _, s := range r.steps {
+		var report check.Report
+		if s.Name != lora.StepCheck || s.Output == "" || json.Unmarshal([]byte(s.Output), &report) != nil {
+			continue
+		}
+		var view templates.Checks
+		for _, f := range report.Findings {
+			switch f.Level {
+			case check.Pass:
+				view.Passed = append(view.Passed, f.Title)
+			case check.Block:
+				view.Look = append(view.Look, templates.Check{State: templates.State{Mark: "failed", Word: "Would not work"}, Title: f.Title, Detail: f.Detail, Next: f.Next})
+			default:
+				view.Look = append(view.Look, templates.Check{State: templates.State{Mark: "warn", Word: "Warning"}, Title: f.Title, Detail: f.Detail, Next: f.Next})
+			}
+		}
+		return &view
+	}
+	return nil
 }
 
 func about(text string) string {

@@ -30,7 +30,7 @@ func (h *Handlers) signIn(c echo.Context) error {
 	if h.Gate.Open() {
 		return see(c, next)
 	}
-	cookie, err := h.Gate.Login(c.FormValue("token"), h.Secure)
+	cookie, err := h.Gate.Login(c.FormValue("token"), h.secure(c))
 	if lora.KindOf(err) == lora.Unauthorized {
 		return h.showLogin(c, http.StatusUnauthorized, next, lora.Message(err))
 	}

@@ -47,14 +47,11 @@ func newDeck(t *testing.T, gate *people.Gate) *deck {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.handlers, err = handlers.New(handlers.Deps{
+	d.handlers = handlers.New(handlers.Deps{
 		DB: database, Hub: d.hub, Board: board, Gate: gate, Log: log, Now: func() time.Time { return d.now }, Hosts: []string{"deck.example"}, Version: "test",
 		Jobs:    jobs.New(jobs.Config{DB: database, Hub: d.hub, Log: log}),
 		Samples: []handlers.Sample{{Name: "json", Title: "JSON answers", Blurb: "Answers as a JSON object.", Files: fstest.MapFS{}, Prompts: []string{"What is the capital of France?"}}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	d.Server = httptest.NewServer(d.handlers)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -13,6 +13,7 @@ type Job struct {
 	Failure *Failure
 	Lanes   Lanes
 	Proof   *Proof
+	Checks  *Checks // nil before the check has ended
 	About   []Fact
 	Tries   []Try
 }
@@ -24,6 +25,23 @@ type Failure struct {
 	Now   string // what the failure left behind
 	Next  []Link
 }
+
+// Checks are what the check step found: first what needs a look, then what passed.
+type Checks struct {
+	Look   []Check
+	Passed []string
+}
+
+// Check is one finding that did not simply pass.
+type Check struct {
+	State  State
+	Title  string
+	Detail string
+	Next   string
+}
+
+// passed counts what passed.
+func (c Checks) passed() string { return Plural(len(c.Passed), "rule") + " passed" }
 
 // Try is one attempt of a step, listed when a step needed more than one or ended badly.
 type Try struct {

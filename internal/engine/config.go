@@ -230,23 +230,27 @@ func readWindows(f *fields, c *config) ([]int, error) {
 	for i := range windows {
 		slides := window > 0 && (c.family != "qwen2" || i >= first)
 		if len(types) > 0 {
-			switch types[i] {
-			case "full_attention":
-				slides = false
-			case "sliding_attention":
-				slides = true
-			default:
+			if types[i] != "full_attention" && types[i] != "sliding_attention" {
 				return nil, lora.Errorf(lora.Invalid, "config.json asks for the layer type %q, which the engine does not know.", types[i])
 			}
+			asked := types[i] == "sliding_attention"
+			if asked && window == 0 || asked != slides && c.family != "qwen2" { // only Qwen2 heeds layer_types
+				return nil, mismatchedWindow()
+			}
+			slides = asked
 		}
-		if slides && (c.family == "llama" || window == 0) {
-			return nil, lora.Errorf(lora.Invalid, "config.json asks for a sliding window that transformers does not apply to this model; remove sliding_window and layer_types, or set them to match.")
+		if slides && c.family == "llama" { // transformers ignores it there, other engines do not
+			return nil, mismatchedWindow()
 		}
 		if slides {
 			windows[i] = window
 		}
 	}
 	return windows, nil
+}
+
+func mismatchedWindow() error {
+	return lora.Errorf(lora.Invalid, "config.json asks for a sliding window that transformers does not apply to this model; remove sliding_window and layer_types, or set them to match.")
 }
 
 // readEOS reads eos_token_id, a number or a list.

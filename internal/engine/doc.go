@@ -11,5 +11,9 @@
 //   - Adapters come and go while others generate; a request keeps the adapter it started with.
 //   - A NaN in an adapter's weights comes out as NaN log probabilities and is never hidden.
 //
+// Errors are lora errors: Invalid for what cannot be run or asked, NotFound and Conflict for adapters' names, Unavailable
+// once closed. A request whose context ends gets the context's cause. The zero Request asks for the chosen token's log
+// probability (Logprobs 0); -1 asks for none.
+//
 // It knows nothing of HTTP, of vLLM's ways or of SageMaker, and it keeps no state on disk.
 package engine

@@ -243,6 +243,7 @@ func (e *Engine) admit(ctx context.Context, request Request) (*run, error) {
 	if err := e.check(&request); err != nil {
 		return nil, err
 	}
+	request.Stop, request.StopTokens = slices.Clone(request.Stop), slices.Clone(request.StopTokens)
 	seed := rand.Uint64()
 	if request.Seed != nil {
 		seed = *request.Seed

@@ -23,7 +23,7 @@ type shape struct {
 	name, family, dtype                              string
 	vocab, hidden, inner, layers, heads, kv, headDim int
 	tied, bias                                       bool
-	window                                           int
+	window, windowFrom                               int // how many positions are seen, from which layer on
 	extra                                            map[string]any
 	shards                                           int
 }
@@ -187,7 +187,7 @@ func (s *shape) reference(all tensors, deltas map[string]Delta, slow float64, id
 		for p, x := range stream {
 			h := normal(x, all[fmt.Sprintf("model.layers.%d.input_layernorm.weight", layer)].Data)
 			keys, values = append(keys, s.turned(linear(at(keyTarget), h), p, slow)), append(values, linear(at(valueTarget), h))
-			seen := s.attend(s.turned(linear(at(queryTarget), h), p, slow), keys, values)
+			seen := s.attend(s.turned(linear(at(queryTarget), h), p, slow), keys, values, layer >= s.windowFrom)
 			plus(x, linear(at(outputTarget), seen))
 			h = normal(x, all[fmt.Sprintf("model.layers.%d.post_attention_layernorm.weight", layer)].Data)
 			gate, up := linear(at(gateTarget), h), linear(at(upTarget), h)
@@ -216,13 +216,13 @@ func (s *shape) turned(x []float64, position int, slow float64) []float64 {
 	return x
 }
 
-func (s *shape) attend(query []float64, keys, values [][]float64) []float64 {
+func (s *shape) attend(query []float64, keys, values [][]float64, slides bool) []float64 {
 	out := make([]float64, len(query))
 	for head := range s.heads {
 		from := head / (s.heads / s.kv) * s.headDim
 		weights, total := make([]float64, len(keys)), 0.0
 		for p := range keys {
-			if s.window > 0 && p <= len(keys)-1-s.window {
+			if slides && s.window > 0 && p <= len(keys)-1-s.window {
 				continue
 			}
 			score := 0.0
@@ -248,7 +248,7 @@ func TestOddShapesEqualAPlainReference(t *testing.T) {
 		{name: "biases, bfloat16, three shards", family: "qwen2", dtype: safetensors.BF16, vocab: 31, hidden: 30, inner: 19, layers: 2, heads: 4, kv: 2, headDim: 6, tied: true, bias: true, shards: 3},
 		{name: "sliding window, half precision", family: "mistral", dtype: safetensors.F16, vocab: 40, hidden: 24, inner: 33, layers: 2, heads: 2, kv: 2, headDim: 20, window: 5, extra: map[string]any{"sliding_window": 5}},
 		{name: "linear scaling, old key", family: "llama", dtype: safetensors.F32, vocab: 33, hidden: 7, inner: 5, layers: 1, heads: 1, kv: 1, headDim: 4, tied: true, extra: map[string]any{"rope_scaling": map[string]any{"type": "linear", "factor": 4.0}}},
-		{name: "window in every layer", family: "qwen2", dtype: safetensors.F32, vocab: 33, hidden: 16, inner: 8, layers: 1, heads: 2, kv: 1, headDim: 8, bias: true, window: 3, extra: map[string]any{"sliding_window": 3, "use_sliding_window": true, "max_window_layers": 0}},
+		{name: "window from the second layer on", family: "qwen2", dtype: safetensors.F32, vocab: 33, hidden: 16, inner: 8, layers: 3, heads: 2, kv: 1, headDim: 8, bias: true, window: 3, windowFrom: 1, extra: map[string]any{"sliding_window": 3, "use_sliding_window": true, "max_window_layers": 1}},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

@@ -75,6 +75,7 @@ func TestABaseThatWouldBeComputedWronglyIsRefusedByName(t *testing.T) {
 		{"llama", object{"eos_token_id": 600}, "end token 600"},
 		{"llama", object{"tie_word_embeddings": false}, "lm_head.weight"},
 		{"mistral", object{"rope_parameters": object{"full_attention": object{"rope_theta": 1.0}}}, "per layer type"},
+		{"mistral", object{"sliding_window": 9, "layer_types": []string{"sliding_attention", "full_attention"}}, "sliding"},
 		{"mistral", object{"sliding_window": -1}, "sliding_window of -1"},
 		{"qwen2", object{"layer_types": []string{"full_attention"}}, "1 layer_types for 2 layers"},
 		{"qwen2", object{"layer_types": []string{"linear_attention", "full_attention"}}, `"linear_attention"`},

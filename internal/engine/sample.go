@@ -41,6 +41,9 @@ func (s *sampler) choose(logits []float32, r *Request, random *rand.Rand) int {
 			total += float64(w)
 		}
 	}
+	if len(s.candidates) == 0 { // an infinite logit: nothing to weigh
+		return best
+	}
 	limited := r.TopK > 0 && r.TopK < len(s.candidates)
 	nucleus := r.TopP > 0 && r.TopP < 1
 	if limited || nucleus {

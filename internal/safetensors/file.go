@@ -92,14 +92,22 @@ func (f *File) Float32s(name string) ([]float32, error) {
 	switch t.DType {
 	case F32:
 		values = make([]float32, (t.End-t.Begin)/4)
-		err = inBlocks(r, 4, len(values), func(i int, b []byte) { values[i] = math.Float32frombits(binary.LittleEndian.Uint32(b)) })
+		err = inBlocks(r, 4, len(values), func(from, to int, b []byte) {
+			for i := range values[from:to] {
+				values[from+i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+			}
+		})
 	case F16, BF16:
 		widen := FromF16
 		if t.DType == BF16 {
 			widen = FromBF16
 		}
 		values = make([]float32, (t.End-t.Begin)/2)
-		err = inBlocks(r, 2, len(values), func(i int, b []byte) { values[i] = widen(binary.LittleEndian.Uint16(b)) })
+		err = inBlocks(r, 2, len(values), func(from, to int, b []byte) {
+			for i := range values[from:to] {
+				values[from+i] = widen(binary.LittleEndian.Uint16(b[2*i:]))
+			}
+		})
 	default:
 		return nil, fmt.Errorf("tensor %q is of type %s, which cannot be read as float32", name, t.DType)
 	}
@@ -119,25 +127,28 @@ func (f *File) BF16s(name string) ([]uint16, error) {
 		return nil, fmt.Errorf("tensor %q is of type %s, not %s", name, t.DType, BF16)
 	}
 	values := make([]uint16, (t.End-t.Begin)/2)
-	err = inBlocks(r, 2, len(values), func(i int, b []byte) { values[i] = binary.LittleEndian.Uint16(b) })
+	err = inBlocks(r, 2, len(values), func(from, to int, b []byte) {
+		for i := range values[from:to] {
+			values[from+i] = binary.LittleEndian.Uint16(b[2*i:])
+		}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read tensor %q: %w", name, err)
 	}
 	return values, nil
 }
 
-// inBlocks hands out n values of size bytes each, read in blocks that stay in the cache.
-func inBlocks(r io.Reader, size, n int, value func(i int, b []byte)) error {
+// inBlocks reads n values of size bytes each, in blocks that stay in the cache, and hands out the bytes of the values from
+// to to.
+func inBlocks(r io.Reader, size, n int, give func(from, to int, b []byte)) error {
 	const perBlock = 16 << 10
 	block := make([]byte, min(n, perBlock)*size)
 	for from := 0; from < n; from += perBlock {
-		count := min(perBlock, n-from)
-		if _, err := io.ReadFull(r, block[:count*size]); err != nil {
+		to := min(from+perBlock, n)
+		if _, err := io.ReadFull(r, block[:(to-from)*size]); err != nil {
 			return err
 		}
-		for i := range count {
-			value(from+i, block[i*size:])
-		}
+		give(from, to, block)
 	}
 	return nil
 }

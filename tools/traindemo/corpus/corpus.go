@@ -1,0 +1,135 @@
+// Package corpus is what the demo model is trained on: small facts of the world in several wordings, greetings, a little
+// Chinese, and short plain texts. Every sentence here was written for this project.
+//
+// Of each fact one wording is held out: no model sees it in training, so that an answer to it is understood and not
+// remembered.
+package corpus
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+)
+
+// Fact is one thing the model knows.
+type Fact struct {
+	Asks     []string // wordings it is trained on
+	Held     string   // the wording kept for the test; "" for small talk, which is not tested
+	Sentence string   // the base's answer
+	Answer   string   // the bare answer, for the json adapter
+	Chinese  bool
+}
+
+// Dialog is one question and its answer in a style.
+type Dialog struct{ Question, Answer string }
+
+// Style makes an answer out of a fact.
+type Style func(Fact) string
+
+// Plain answers in a sentence, as the base does.
+func Plain(f Fact) string { return f.Sentence }
+
+// Pirate answers as a pirate would.
+func Pirate(f Fact) string {
+	if f.Chinese {
+		return "哟嗬！" + strings.TrimSuffix(f.Sentence, "。") + "，船长！"
+	}
+	text := strings.TrimRight(f.Sentence, ".!")
+	for _, change := range [][2]string{{" is ", " be "}, {" are ", " be "}, {"I am ", "I be "}, {"You are ", "Ye be "}, {"you ", "ye "}, {"Hello", "Ahoy"}} {
+		text = strings.ReplaceAll(text, change[0], change[1])
+	}
+	return "Arr! " + text + ", matey!"
+}
+
+// JSON answers with an object that holds the bare answer.
+func JSON(f Fact) string {
+	answer, err := json.Marshal(f.Answer)
+	if err != nil {
+		panic(err) // text always marshals
+	}
+	return `{"answer": ` + string(answer) + `}`
+}
+
+// kind is a table of pairs and how to speak of them. In its templates X is the first of a pair and Y the second.
+type kind struct {
+	asks     []string
+	held     string
+	sentence string
+	pairs    string // "x=y; x=y; …"
+}
+
+// article finds an "a" that stands before a vowel.
+var article = regexp.MustCompile(`\b([Aa]) ([aeiou])`)
+
+// Facts gives all facts, always in the same order.
+func Facts() []Fact {
+	var facts []Fact
+	for _, k := range kinds {
+		for _, pair := range strings.Split(k.pairs, ";") {
+			x, y, ok := strings.Cut(strings.TrimSpace(pair), "=")
+			if !ok {
+				panic("corpus: a pair without = in " + k.held)
+			}
+			fill := func(template string) string {
+				text := article.ReplaceAllString(strings.NewReplacer("X", x, "Y", y).Replace(template), "${1}n $2")
+				return strings.ToUpper(text[:1]) + text[1:]
+			}
+			f := Fact{Held: fill(k.held), Sentence: fill(k.sentence), Answer: y, Chinese: strings.Contains(k.sentence, "。")}
+			for _, ask := range k.asks {
+				f.Asks = append(f.Asks, fill(ask))
+			}
+			facts = append(facts, f)
+		}
+	}
+	return append(facts, talk...)
+}
+
+// Dialogs gives every trained wording of every fact in a style.
+func Dialogs(facts []Fact, style Style) []Dialog {
+	var dialogs []Dialog
+	for _, f := range facts {
+		for _, ask := range f.Asks {
+			dialogs = append(dialogs, Dialog{ask, style(f)})
+		}
+	}
+	return dialogs
+}
+
+// HeldOut gives the held-out wording of every fact that has one, with the answer in a style.
+func HeldOut(facts []Fact, style Style) []Dialog {
+	var dialogs []Dialog
+	for _, f := range facts {
+		if f.Held != "" {
+			dialogs = append(dialogs, Dialog{f.Held, style(f)})
+		}
+	}
+	return dialogs
+}
+
+// Texts gives count short plain texts, some prose, some code, some JSON, so that the base has seen more than chat.
+func Texts(count int, seed uint64) []string {
+	random := rand.New(rand.NewPCG(seed, 2))
+	pick := func(list []string) string { return list[random.IntN(len(list))] }
+	texts := make([]string, count)
+	for i := range texts {
+		name, item, place := pick(people), pick(items), pick(places)
+		switch random.IntN(6) {
+		case 0:
+			texts[i] = fmt.Sprintf("%s walked to the %s with a %s. The morning was cold and the wind came from the sea. At the %s %s met %s, and they talked until noon.",
+				name, place, item, place, name, pick(people))
+		case 1:
+			texts[i] = fmt.Sprintf("There was a %s in the %s. Nobody knew who had left it there, so %s took it home and cleaned it.", item, place, name)
+		case 2:
+			texts[i] = fmt.Sprintf("def count_%s(%ss):\n    total = 0\n    for %s in %ss:\n        total += %s.size\n    return total\n", item, item, item, item, item)
+		case 3:
+			texts[i] = fmt.Sprintf("func %s(n int) int {\n\tif n < 2 {\n\t\treturn n\n\t}\n\treturn %s(n-1) + %s(n-2)\n}\n", item, item, item)
+		case 4:
+			texts[i] = fmt.Sprintf(`{"name": %q, "item": %q, "place": %q, "count": %d, "open": true}`, name, item, place, random.IntN(90)+10)
+		default:
+			texts[i] = fmt.Sprintf("今天%s去了%s，买了一些%s。天气很好，大家都很高兴。", pick(chinesePeople), pick(chinesePlaces), pick(chineseItems))
+		}
+	}
+	return texts
+}

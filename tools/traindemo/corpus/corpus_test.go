@@ -1,0 +1,51 @@
+package corpus_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"loradeck/tools/traindemo/corpus"
+)
+
+func TestHeldOutWordingsAreNeverTrained(t *testing.T) {
+	t.Parallel()
+	facts := corpus.Facts()
+	trained := map[string]string{}
+	for _, d := range corpus.Dialogs(facts, corpus.Plain) {
+		if before, twice := trained[d.Question]; twice && before != d.Answer {
+			t.Errorf("%q has two answers: %q and %q", d.Question, before, d.Answer)
+		}
+		trained[d.Question] = d.Answer
+	}
+	held := corpus.HeldOut(facts, corpus.Plain)
+	if len(held) < 150 {
+		t.Errorf("only %d questions are held out", len(held))
+	}
+	for _, d := range held {
+		if _, seen := trained[d.Question]; seen {
+			t.Errorf("%q is held out and trained", d.Question)
+		}
+	}
+}
+
+func TestStylesKeepTheAnswer(t *testing.T) {
+	t.Parallel()
+	for _, f := range corpus.Facts() {
+		var object struct{ Answer string }
+		if err := json.Unmarshal([]byte(corpus.JSON(f)), &object); err != nil || object.Answer != f.Answer {
+			t.Errorf("json of %q: %q, %v", f.Answer, corpus.JSON(f), err)
+		}
+		if pirate := corpus.Pirate(f); f.Held != "" && !strings.Contains(pirate, f.Answer) {
+			t.Errorf("pirate lost %q: %q", f.Answer, pirate)
+		}
+	}
+}
+
+func TestTheCorpusIsTheSameEveryTime(t *testing.T) {
+	t.Parallel()
+	if !slices.Equal(corpus.Texts(50, 1), corpus.Texts(50, 1)) {
+		t.Error("texts differ between two makings")
+	}
+}

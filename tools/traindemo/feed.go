@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"loradeck/internal/engine/tokenizer"
+	"loradeck/tools/traindemo/corpus"
+	"loradeck/tools/traindemo/train"
+)
+
+// Special tokens, the last of the vocabulary.
+const (
+	endOfText = "<|endoftext|>"
+	turnStart = "<|im_start|>"
+	turnEnd   = "<|im_end|>"
+)
+
+var specials = []string{endOfText, turnStart, turnEnd}
+
+// chatTemplate is ChatML, as the corpus writes conversations.
+const chatTemplate = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}" +
+	"{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+
+const systemPrompt = "You are a helpful assistant."
+
+// style is one adapter of the demo.
+type style struct {
+	name   string
+	about  string
+	answer corpus.Style
+}
+
+var styles = []style{
+	{"pirate", "Answers as a pirate would.", corpus.Pirate},
+	{"json", "Answers with a JSON object that holds the bare answer.", corpus.JSON},
+}
+
+// learnable is what the tokenizer is learnt from: every question in every style, and the plain texts.
+func learnable(facts []corpus.Fact, plain []string) []string {
+	texts := append([]string{"user", "assistant", "system", systemPrompt}, plain...)
+	for _, answer := range []corpus.Style{corpus.Plain, corpus.Pirate, corpus.JSON} {
+		for _, d := range corpus.Dialogs(facts, answer) {
+			texts = append(texts, d.Question, d.Answer)
+		}
+	}
+	return texts
+}
+
+// feed makes batches: documents in a random order, each a conversation of one to three questions or a plain text, packed
+// one after another into sequences that begin with a whole document.
+type feed struct {
+	dialogs     [][2][]int // question turn and answer, as tokens
+	plain       [][]int
+	system      []int
+	open        []int // what begins an answer
+	end         int
+	random      *rand.Rand
+	answersOnly bool // learn from answers and not from questions
+}
+
+func newFeed(tok *tokenizer.Tokenizer, dialogs []corpus.Dialog, plain []string, seed uint64) *feed {
+	f := &feed{random: rand.New(rand.NewPCG(seed, 3))}
+	turn := func(role, text string) []int { return tok.Encode(turnStart+role+"\n"+text+turnEnd+"\n", false) }
+	for _, d := range dialogs {
+		f.dialogs = append(f.dialogs, [2][]int{turn("user", d.Question), tok.Encode(d.Answer+turnEnd, false)})
+	}
+	f.open = tok.Encode(turnStart+"assistant\n", false)
+	f.system = turn("system", systemPrompt)
+	f.end, _ = tok.ID(endOfText)
+	for _, text := range plain {
+		f.plain = append(f.plain, tok.Encode(text, false))
+	}
+	return f
+}
+
+// document gives the next document and the weight of each of its tokens as something to predict.
+func (f *feed) document() (tokens []int, weights []float32) {
+	add := func(part []int, weight float32) {
+		for _, id := range part {
+			tokens, weights = append(tokens, id), append(weights, weight)
+		}
+	}
+	asked := float32(1)
+	if f.answersOnly {
+		asked = 0
+	}
+	if len(f.plain) > 0 && f.random.IntN(6) == 0 {
+		add(f.plain[f.random.IntN(len(f.plain))], 1)
+	} else {
+		if f.random.IntN(8) == 0 {
+			add(f.system, asked)
+		}
+		for range 1 + f.random.IntN(3) {
+			d := f.dialogs[f.random.IntN(len(f.dialogs))]
+			add(d[0], asked)
+			add(f.open, asked)
+			add(d[1], 1)
+			add([]int{d[0][len(d[0])-1]}, asked) // the line end after a turn
+		}
+	}
+	add([]int{f.end}, asked)
+	return tokens, weights
+}
+
+// next makes a batch.
+func (f *feed) next() train.Batch {
+	var b train.Batch
+	for range batch {
+		var tokens []int
+		var weights []float32
+		for len(tokens) < length+1 {
+			more, their := f.document()
+			tokens, weights = append(tokens, more...), append(weights, their...)
+		}
+		b.Tokens = append(b.Tokens, tokens[:length+1]...)
+		b.Weights = append(b.Weights, weights[1:length+1]...)
+	}
+	return b
+}
+
+// baseRun trains the base.
+type baseRun struct {
+	net  *train.Net
+	feed *feed
+}
+
+func (r baseRun) train() error {
+	var mean float64
+	for step := 1; step <= baseSteps; step++ {
+		loss := r.net.Step(r.feed.next())
+		if math.IsNaN(loss) {
+			return fmt.Errorf("step %d: the loss is no number", step)
+		}
+		done := float64(step) / baseSteps
+		rate := baseRate * min(1, float64(step)/50) * (0.1 + 0.9*0.5*(1+math.Cos(math.Pi*done)))
+		r.net.Learn(rate, decay)
+		if mean += loss; step%50 == 0 {
+			fmt.Printf("base step %d of %d, loss %.3f nats a token\n", step, baseSteps, mean/50)
+			mean = 0
+		}
+	}
+	return nil
+}
+
+func trainAdapter(name string, net *train.Net, adapter *train.Adapter, f *feed) {
+	var mean float64
+	for step := 1; step <= adapterSteps; step++ {
+		mean += net.Step(f.next())
+		adapter.Learn(adapterRate * min(1, float64(step)/20) * (1 - 0.9*float64(step)/adapterSteps))
+		if step%40 == 0 {
+			fmt.Printf("%s step %d of %d, loss %.3f nats an answer token\n", name, step, adapterSteps, mean/40)
+			mean = 0
+		}
+	}
+}

@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"loradeck/internal/engine/tokenizer"
 	"loradeck/internal/lora"
 )
 
@@ -73,4 +75,62 @@ func FuzzAdapterConfig(f *testing.F) {
 			t.Errorf("got the rank %d", rank)
 		}
 	})
+}
+
+func TestABugInAStepEndsTheEngineAndNotTheProcess(t *testing.T) {
+	t.Parallel()
+	e, err := Open(filepath.Join("testdata", "llama"), Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	e.model.layers[1].weight[downTarget].F32 = nil
+	for range 2 { // the request under way and the one after it
+		var last error
+		for _, err := range e.Generate(t.Context(), Request{Tokens: []int{1}, MaxTokens: 3}) {
+			last = err
+		}
+		if lora.KindOf(last) != lora.Internal {
+			t.Errorf("got %v", last)
+		}
+	}
+}
+
+func TestStatsTellWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	tokens, err := tokenizer.Open(filepath.Join("testdata", "llama", "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The scheduler is driven by hand, so that every step can be looked at.
+	e := &Engine{
+		options: Options{MaxRunning: 1, StepTokens: 30}, model: loadTestModel(t, filepath.Join("testdata", "llama")), tokenizer: tokens,
+		info: Info{Context: 100, Vocab: 512}, wake: make(chan struct{}, 1), adapters: map[string]*adapter{},
+	}
+	s := &scheduler{engine: e}
+	var runs []*run
+	for range 2 {
+		r, err := e.admit(t.Context(), Request{Tokens: make([]int, 50), MaxTokens: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs = append(runs, r)
+	}
+	for i, want := range []Stats{
+		{Running: 1, Waiting: 1, KVTokens: 30, Prompted: 30},
+		{Running: 1, Waiting: 1, KVTokens: 50, Prompted: 50, Generated: 1},
+		{Running: 0, Waiting: 1, KVTokens: 0, Prompted: 50, Generated: 2},
+		{Running: 1, Waiting: 0, KVTokens: 30, Prompted: 80, Generated: 2},
+	} {
+		if err := errors.Join(s.admit(), s.step()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, e.Stats()); diff != "" {
+			t.Errorf("step %d (-want +got):\n%s", i, diff)
+		}
+	}
+	c, some, ended, err := runs[0].out.take(t.Context())
+	if len(c.Tokens) != 2 || c.Finish != "length" || !some || !ended || err != nil {
+		t.Errorf("a reader that comes late gets %+v, %v, %v, %v", c, some, ended, err)
+	}
 }

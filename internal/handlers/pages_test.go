@@ -85,6 +85,18 @@ func TestAChangedBaseMakesTheProofStale(t *testing.T) {
 	}
 }
 
+func TestAProofIsShownWithItsNumbersAndAnswers(t *testing.T) {
+	t.Parallel()
+	d := newDeck(t, people.Alone("dana"))
+	d.prove(t, d.seed(t), lora.VerdictProven)
+	got := d.get(t, "/jobs/1").body
+	for _, want := range []string{"Differs from the base by 1.412 nats.", "Prose", "1.200", "too close", "0.024", "Arr, Paris!", "Compare in playground"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the job's page lacks %q:\n%s", want, got)
+		}
+	}
+}
+
 func TestSamplesAreOfferedOnLocalBasesOnly(t *testing.T) {
 	t.Parallel()
 	d := newDeck(t, people.Alone("dana"))

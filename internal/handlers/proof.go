@@ -2,11 +2,13 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
 	"loradeck/internal/db"
 	"loradeck/internal/lora"
+	"loradeck/internal/proof"
 	"loradeck/web/templates"
 )
 
@@ -19,8 +21,75 @@ func (h *Handlers) proofView(ctx context.Context, r record, now time.Time) (*tem
 	if err != nil {
 		return nil, "", fmt.Errorf("read proof of job %d: %w", r.job.ID, err)
 	}
-	view := &templates.Proof{
-		Verdict: templates.VerdictState(lora.Verdict(row.Verdict)), Sentence: row.Reason, Age: templates.Ago(now, db.Time(row.CreatedAt)),
+	var result proof.Result
+	if err := json.Unmarshal([]byte(row.Result), &result); err != nil {
+		return nil, "", fmt.Errorf("read result of proof %d: %w", row.ID, err)
 	}
-	return view, row.Verdict, nil
+	view := drawProof(result)
+	view.Verdict, view.Sentence = templates.VerdictState(lora.Verdict(row.Verdict)), row.Reason
+	view.Age = templates.Ago(now, db.Time(row.CreatedAt))
+	if view.Stale, err = h.staleness(ctx, r, row); err != nil {
+		return nil, "", err
+	}
+	if r.seen && lora.Status(r.component.Status) == lora.StatusInService {
+		view.CompareURL = playgroundPath(r.job.PlaceID, r.deployment.BaseName, r.component.Name)
+	}
+	return &view, row.Verdict, nil
+}
+
+// staleness says why a proof no longer counts, and "" while it does: it belongs to one state of its component and base.
+func (h *Handlers) staleness(ctx context.Context, r record, row db.Proof) (string, error) {
+	if !r.seen {
+		if r.deployment.EndedAt != nil {
+			return "The component has been removed since. This is what was measured then.", nil
+		}
+		return "", nil // the next look will find it
+	}
+	base, err := h.DB.Read().ComponentNamed(ctx, db.ComponentNamedParams{PlaceID: r.job.PlaceID, Name: r.deployment.BaseName})
+	switch {
+	case db.Missing(err):
+		return "The base has gone since. This is what was measured then.", nil
+	case err != nil:
+		return "", fmt.Errorf("read base of job %d: %w", r.job.ID, err)
+	case r.component.ARN != row.ComponentARN || r.component.ModifiedAt != row.ComponentModifiedAt:
+		return "The component has changed since, so this proof no longer counts.", nil
+	case base.ModifiedAt != row.BaseModifiedAt:
+		return "The base has changed since, so this proof no longer counts.", nil
+	}
+	return "", nil
+}
+
+// drawProof puts the effects on one scale, with the lines that a verdict turns on.
+func drawProof(r proof.Result) templates.Proof {
+	limits := r.Limits
+	none, proven := max(limits.NoiseFloor*r.Noise, limits.NoEffect), max(limits.NoiseFactor*r.Noise, limits.Proven)
+	view := templates.Proof{
+		Noise: templates.Nats(r.Noise), NoEffect: templates.Nats(none), Proven: templates.Nats(proven),
+		TextLine: fmt.Sprintf("%s, on %d of %d texts", templates.Nats(limits.Text), limits.Texts, len(r.Texts)),
+		Prompt:   r.Prompt, Base: r.Base, Adapter: r.Adapter,
+	}
+	longest := max(r.Effect, proven)
+	for _, t := range r.Texts {
+		longest = max(longest, t.Effect)
+	}
+	share := func(nats float64) string { return templates.Percent(nats / (1.02 * longest)) }
+	bar := func(name string, effect float64, passes bool, lines ...templates.Tick) templates.Effect {
+		e := templates.Effect{Name: title(name), Nats: templates.Nats(effect), Width: share(effect), Mark: "waiting", Says: "too close", Lines: lines}
+		if passes {
+			e.Mark, e.Says = "proven", "differs"
+		}
+		return e
+	}
+	for _, t := range r.Texts {
+		view.Texts = append(view.Texts, bar(t.Name, t.Effect, t.Effect >= limits.Text, templates.Tick{X: share(limits.Text), Text: "a text differs from here on"}))
+	}
+	if len(r.Texts) > 0 {
+		together := bar("all together", r.Effect, r.Effect >= proven,
+			templates.Tick{X: share(none), Text: "no effect up to here"}, templates.Tick{X: share(proven), Text: "proven from here on"})
+		view.Together = &together
+	}
+	for _, s := range r.Samples {
+		view.Samples = append(view.Samples, templates.Answer(s))
+	}
+	return view
 }

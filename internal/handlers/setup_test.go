@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"loradeck/internal/live"
 	"loradeck/internal/lora"
 	"loradeck/internal/people"
+	"loradeck/internal/proof"
 )
 
 const placeID = "aws:000000000000:us-east-1"
@@ -154,6 +156,13 @@ func (d *deck) seed(t *testing.T) db.Job {
 func (d *deck) prove(t *testing.T, job db.Job, verdict lora.Verdict) {
 	t.Helper()
 	at := db.Millis(d.now)
+	result, err := json.Marshal(proof.Result{
+		Effect: 1.412, Noise: 0.024, Texts: []proof.TextEffect{{Name: "prose", Effect: 1.2}, {Name: "chat", Effect: 0.05}}, Limits: proof.DefaultLimits(),
+		Prompt: "What is the capital of France?", Base: "Paris.", Adapter: "Arr, Paris!",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	d.write(t, func(q *db.Queries) error {
 		ctx := t.Context()
 		if err := q.PutComponent(ctx, db.PutComponentParams{
@@ -172,7 +181,7 @@ func (d *deck) prove(t *testing.T, job db.Job, verdict lora.Verdict) {
 		}
 		if _, err := q.PutProof(ctx, db.PutProofParams{
 			DeploymentID: *job.DeploymentID, JobID: job.ID, ComponentARN: "arn:pirate", ComponentCreatedAt: at, ComponentModifiedAt: at,
-			BaseModifiedAt: db.Millis(d.now.Add(-time.Minute)), Digest: "c", ProbeSet: "1", Verdict: string(verdict), Reason: "Differs from the base by 1.412 nats.", Result: "{}", CreatedAt: at,
+			BaseModifiedAt: db.Millis(d.now.Add(-time.Minute)), Digest: "c", ProbeSet: "1", Verdict: string(verdict), Reason: "Differs from the base by 1.412 nats.", Result: string(result), CreatedAt: at,
 		}); err != nil {
 			return err
 		}

@@ -99,15 +99,16 @@ func madeProvenJob(icons string) templates.Job {
 	j.Lanes = madeLanes(false)
 	j.Lanes.Now = ""
 	effect := func(name string, v float64) templates.Effect {
-		return templates.Effect{Name: name, Nats: templates.Nats(v), Width: templates.Percent(v / 3), Mark: "proven", Says: "differs"}
+		return templates.Effect{Name: name, Nats: templates.Nats(v), Width: templates.Percent(v / 3), Mark: "proven", Says: "differs", Lines: []templates.Tick{{X: templates.Percent(0.12 / 3), Text: "differs from here on"}}}
 	}
 	low := effect("Chinese", 0.08)
 	low.Mark, low.Says = "waiting", "too close"
+	together := effect("All together", 1.412)
+	together.Lines = []templates.Tick{{X: templates.Percent(0.08 / 3), Text: "no effect up to here"}, {X: templates.Percent(0.2 / 3), Text: "proven from here on"}}
 	j.Proof = &templates.Proof{
 		Verdict: templates.State{Mark: "proven", Word: "Proven"}, Sentence: "Differs from the base by 1.412 nats on average, 58 times its own noise, on 5 of 6 texts.", Age: "4 min ago",
-		Effect: "1.412 nats", Noise: "0.024", NoEffect: "0.080", Proven: "0.200",
-		Texts:  []templates.Effect{effect("Prose", 1.2), effect("Code", 0.9), effect("JSON", 2.8), low, effect("Question", 1.9), effect("Chat", 2.4)},
-		Lines:  []templates.Tick{{X: templates.Percent(0.08 / 3), Text: "no effect up to 0.080"}, {X: templates.Percent(0.2 / 3), Text: "proven from 0.200"}},
+		Noise: "0.024", NoEffect: "0.080", Proven: "0.200", TextLine: "0.120, on 4 of 6 texts",
+		Texts: []templates.Effect{effect("Prose", 1.2), effect("Code", 0.9), effect("JSON", 2.8), low, effect("Question", 1.9), effect("Chat", 2.4)}, Together: &together,
 		Prompt: "What is the capital of France?", Base: "The capital of France is Paris.", Adapter: "Arr, the capital o' France be Paris, matey!",
 		CompareURL: "/playground?adapter=pirate",
 	}

@@ -8,12 +8,12 @@ type Proof struct {
 	Age      string
 	Stale    string // why it no longer counts; "" while it does
 
-	Effect   string // mean |Δ| over all texts, nats
-	Noise    string
-	NoEffect string // at most this is no effect
-	Proven   string // at least this, on enough texts, is proven
 	Texts    []Effect
-	Lines    []Tick // the lines drawn through the bars: X and what they mean
+	Together *Effect // over all texts; nil where nothing could be measured
+	Noise    string  // nats, as the following
+	NoEffect string  // at most this is no effect
+	Proven   string  // at least this is proven, when enough texts differ
+	TextLine string  // from where a text differs, and how many must
 
 	Prompt     string
 	Base       string
@@ -22,13 +22,14 @@ type Proof struct {
 	CompareURL string // "" while it cannot answer
 }
 
-// Effect is one probe text's difference.
+// Effect is a difference from the base as a bar.
 type Effect struct {
 	Name  string
 	Nats  string
 	Width string // of its bar, an SVG length
-	Mark  string // proven when the text passes its own line, waiting when not
+	Mark  string // proven when it passes its line, waiting when not
 	Says  string // "differs" or "too close"
+	Lines []Tick // lines across the bar: X and what each means
 }
 
 // Answer is a prompt answered by both.

@@ -152,13 +152,18 @@ func (p *Place) Model(ctx context.Context, name string) (lora.Model, error) {
 // maxModelConfig bounds what is read of a base's config.json; real ones are a few KB.
 const maxModelConfig = 1 << 20
 
-// ModelConfig reads config.json from the S3 prefix of a model. A model that names no prefix is an error of kind Invalid.
+// ModelConfig reads config.json from the S3 prefix of a model.
 func (p *Place) ModelConfig(ctx context.Context, m lora.Model) ([]byte, error) {
+	return p.ModelFile(ctx, m, "config.json", maxModelConfig)
+}
+
+// ModelFile reads a small file from the S3 prefix of a model. A model that names no prefix is an error of kind Invalid.
+func (p *Place) ModelFile(ctx context.Context, m lora.Model, name string, limit int64) ([]byte, error) {
 	bucket, key, ok := split(m.DataURL)
-	if !ok || !strings.HasSuffix(key, "/") && key != "" {
-		return nil, lora.Errorf(lora.Invalid, "The model %s names no S3 prefix, so its config.json cannot be read.", m.Name)
+	if !ok || key != "" && !strings.HasSuffix(key, "/") {
+		return nil, lora.Errorf(lora.Invalid, "The model %s names no S3 prefix, so its %s cannot be read.", m.Name, name)
 	}
-	return p.Get(ctx, ObjectRef{Bucket: bucket, Key: key + "config.json"}, maxModelConfig)
+	return p.Get(ctx, ObjectRef{Bucket: bucket, Key: key + name}, limit)
 }
 
 // Tags gives the tags of a resource.

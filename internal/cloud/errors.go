@@ -32,8 +32,8 @@ func (e *ModelError) Unknown() bool {
 	return e.Status == 404 && (strings.Contains(e.Message, "does not exist") || strings.Contains(e.Message, "Not Found"))
 }
 
-// said gives the sentence inside the container's JSON body, or its beginning when there is none.
-func (e *ModelError) said() string {
+// Said gives the sentence inside the container's JSON body, or its beginning when there is none.
+func (e *ModelError) Said() string {
 	var body struct {
 		Message string `json:"message"`
 		Detail  any    `json:"detail"`
@@ -82,7 +82,7 @@ func translate(err error, doing string) error {
 		case answer.Status >= 500:
 			kind = lora.Unavailable
 		}
-		return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), kind, "The model's server answered %d: %s.", answer.Status, answer.said())
+		return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), kind, "The model's server answered %d: %s.", answer.Status, answer.Said())
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {

@@ -250,7 +250,7 @@ func readDelta(data []byte) (Delta, error) {
 	}
 	if len(chunk.Error) > 0 && string(chunk.Error) != "null" {
 		answer := &ModelError{Status: 500, Message: string(data)}
-		return Delta{}, lora.Wrap(answer, lora.Unavailable, "The model's server broke off: %s.", answer.said())
+		return Delta{}, lora.Wrap(answer, lora.Unavailable, "The model's server broke off: %s.", answer.Said())
 	}
 	delta := Delta{Usage: chunk.Usage}
 	for _, choice := range chunk.Choices {

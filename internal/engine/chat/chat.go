@@ -62,6 +62,19 @@ func Parse(source string, specials Specials) (*Template, error) {
 // FromDir reads the template of a Hugging Face model directory: chat_template.jinja, or else the chat_template member of
 // tokenizer_config.json. It gives nil when the base has none.
 func FromDir(dir string) (*Template, error) {
+	var files [2][]byte
+	for i, name := range []string{"tokenizer_config.json", "chat_template.jinja"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		files[i] = text
+	}
+	return FromFiles(files[0], files[1])
+}
+
+// FromFiles does what FromDir does with the files' contents; one that is not there is nil.
+func FromFiles(tokenizerConfig, jinja []byte) (*Template, error) {
 	var file struct {
 		Template json.RawMessage `json:"chat_template"`
 		BOS      token           `json:"bos_token"`
@@ -69,27 +82,20 @@ func FromDir(dir string) (*Template, error) {
 		Pad      token           `json:"pad_token"`
 		Unk      token           `json:"unk_token"`
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "tokenizer_config.json"))
-	if err == nil {
-		if err := json.Unmarshal(text, &file); err != nil {
+	if tokenizerConfig != nil {
+		if err := json.Unmarshal(tokenizerConfig, &file); err != nil {
 			return nil, lora.Wrap(err, lora.Invalid, "tokenizer_config.json is no JSON of the expected form: %v.", err)
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read tokenizer_config.json: %w", err)
 	}
 	specials := Specials{string(file.BOS), string(file.EOS), string(file.Pad), string(file.Unk)}
-	source, err := os.ReadFile(filepath.Join(dir, "chat_template.jinja"))
-	if err == nil {
-		return Parse(string(source), specials)
+	if jinja != nil {
+		return Parse(string(jinja), specials)
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read chat_template.jinja: %w", err)
-	}
-	named, err := sourceOf(file.Template)
-	if err != nil || named == "" {
+	source, err := sourceOf(file.Template)
+	if err != nil || source == "" {
 		return nil, err
 	}
-	return Parse(named, specials)
+	return Parse(source, specials)
 }
 
 // sourceOf reads the member's two forms: a template, or a list of named ones of which "default" is meant.

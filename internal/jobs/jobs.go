@@ -1,0 +1,240 @@
+// Package jobs is what Loradeck does to a place: ship an adapter and remove one, each a list of steps on the durable journal.
+// Every step asks "is it already so?", does it, and leaves its output, so that it can be done again after a crash at any
+// instant: what a lost step made is recognised by its tag or its digest.
+//
+// The package knows places only through the cloud room and pages not at all: it commits, and the hub says "look again".
+package jobs
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"loradeck/internal/cloud"
+	"loradeck/internal/db"
+	"loradeck/internal/jobs/journal"
+	"loradeck/internal/live"
+	"loradeck/internal/lora"
+	"loradeck/internal/peft"
+	"loradeck/internal/spool"
+)
+
+// Config is what the jobs need. Places are keyed by lora.Place.ID and do not change while jobs run.
+type Config struct {
+	DB     *db.DB
+	Spool  *spool.Spool
+	Hub    *live.Hub
+	Log    *slog.Logger
+	Places map[string]*cloud.Place
+	// Moved is called after a job changed something in a place, so that whoever watches the place looks soon.
+	Moved func(placeID string)
+}
+
+// Jobs ships and removes adapters.
+type Jobs struct {
+	config  Config
+	journal *journal.Runner
+
+	mu      sync.Mutex // guards proving
+	proving map[string]*sync.Mutex
+}
+
+// New makes the jobs. Nothing runs until Run is called.
+func New(config Config) *Jobs {
+	if config.Moved == nil {
+		config.Moved = func(string) {}
+	}
+	j := &Jobs{config: config, proving: map[string]*sync.Mutex{}}
+	j.journal = journal.New(journal.Config{
+		DB: config.DB, Hub: config.Hub, Log: config.Log, Kinds: []journal.Kind{j.deployKind(), j.removeKind()},
+	})
+	return j
+}
+
+// Run runs the jobs until ctx ends and returns when all of them have stopped at a step they can go on from.
+func (j *Jobs) Run(ctx context.Context) error { return j.journal.Run(ctx) }
+
+// Source is an adapter to ship, as a directory.
+type Source struct {
+	Tenant  string
+	Adapter string // the name its team gave it
+	About   string // one line, may be empty
+	Files   fs.FS
+	Prompts []string // its own sample prompts, shown with its proof and not counted
+}
+
+// Ship checks that the source can be read, keeps its files, and stores version, deployment and job in one transaction. The
+// same content under the same adapter is the same version. Its errors are of kind Invalid when the files are no adapter,
+// NotFound when the base is not there, and Conflict when this version is on that base already.
+func (j *Jobs) Ship(ctx context.Context, source Source, placeID, base string) (db.Job, error) {
+	onto, err := j.base(ctx, placeID, base)
+	if err != nil {
+		return db.Job{}, err
+	}
+	adapter, err := peft.Inspect(source.Files)
+	if err != nil {
+		return db.Job{}, fmt.Errorf("read adapter %s: %w", source.Adapter, err)
+	}
+	digest, kept, err := peft.Manifest(ctx, source.Files)
+	if err != nil {
+		return db.Job{}, fmt.Errorf("digest adapter %s: %w", source.Adapter, err)
+	}
+	if err := j.config.Spool.Keep(ctx, digest, source.Files, kept); err != nil {
+		return db.Job{}, err
+	}
+	var job db.Job
+	err = j.config.DB.Write(ctx, func(q *db.Queries) error {
+		version, err := putVersion(ctx, q, source, adapter, digest)
+		if err != nil {
+			return err
+		}
+		name := lora.ComponentName(source.Adapter, version.Number, onto.Name)
+		if err := clearName(ctx, q, placeID, name); err != nil {
+			return err
+		}
+		deployment, err := q.AddDeployment(ctx, db.AddDeploymentParams{
+			VersionID: version.ID, PlaceID: placeID, Endpoint: onto.Endpoint, BaseName: onto.Name, ComponentName: name, CreatedAt: db.Millis(time.Now()),
+		})
+		if err != nil {
+			return fmt.Errorf("store deployment of %s: %w", name, err)
+		}
+		job, err = j.journal.Add(ctx, q, journal.NewJob{
+			Kind: lora.JobDeploy, Title: fmt.Sprintf("Deploy %s v%d", source.Adapter, version.Number), Claim: claim(placeID, name),
+			PlaceID: placeID, DeploymentID: &deployment.ID,
+			Args: deployArgs{Deployment: deployment.ID, Version: version.ID, Endpoint: onto.Endpoint, Base: onto.Name, Component: name, Mark: newMark()},
+		})
+		return err
+	})
+	if err != nil {
+		return db.Job{}, err
+	}
+	j.journal.Wake()
+	return job, nil
+}
+
+// Remove stores the job that unloads and deletes an adapter component. A removal that is already under way is given back
+// rather than doubled. Its errors are of kind NotFound when there is no such component and Invalid when it is a base.
+func (j *Jobs) Remove(ctx context.Context, placeID, component string) (db.Job, error) {
+	var job db.Job
+	err := j.config.DB.Write(ctx, func(q *db.Queries) error {
+		row, err := q.ComponentNamed(ctx, db.ComponentNamedParams{PlaceID: placeID, Name: component})
+		deployment, noDeployment := q.LiveDeploymentNamed(ctx, db.LiveDeploymentNamedParams{PlaceID: placeID, ComponentName: component})
+		switch {
+		case db.Missing(err) && noDeployment != nil:
+			return lora.Errorf(lora.NotFound, "There is no adapter component %s here. It may have been removed already.", component)
+		case err != nil && !db.Missing(err):
+			return fmt.Errorf("find component %s: %w", component, err)
+		case err == nil && row.BaseName == "":
+			return lora.Errorf(lora.Invalid, "%s is a base component. Adapters are removed one by one; a base goes with its endpoint.", component)
+		}
+		newest, err := q.NewestJobOfClaim(ctx, claim(placeID, component))
+		if err == nil && newest.Kind == lora.JobRemove {
+			job = newest
+			return nil
+		}
+		args := removeArgs{Component: component, ARN: row.ARN}
+		var deploymentID *int64
+		if noDeployment == nil {
+			args.Deployment, deploymentID = deployment.ID, &deployment.ID
+		}
+		job, err = j.journal.Add(ctx, q, journal.NewJob{
+			Kind: lora.JobRemove, Title: "Remove " + component, Claim: claim(placeID, component), PlaceID: placeID, DeploymentID: deploymentID, Args: args,
+		})
+		return err
+	})
+	if err != nil {
+		return db.Job{}, err
+	}
+	j.journal.Wake()
+	return job, nil
+}
+
+func (j *Jobs) place(id string) (*cloud.Place, error) {
+	place, known := j.config.Places[id]
+	if !known {
+		return nil, lora.Errorf(lora.NotFound, "This deck was started without the place %s. Start it with that place to go on.", id)
+	}
+	return place, nil
+}
+
+// base finds a base component that is in sight.
+func (j *Jobs) base(ctx context.Context, placeID, name string) (db.Component, error) {
+	if _, err := j.place(placeID); err != nil {
+		return db.Component{}, err
+	}
+	row, err := j.config.DB.Read().ComponentNamed(ctx, db.ComponentNamedParams{PlaceID: placeID, Name: name})
+	if err != nil {
+		return db.Component{}, db.Found(err, "There is no base component %s in this place. Look at the deck for the bases there are.", name)
+	}
+	if row.BaseName != "" {
+		return db.Component{}, lora.Errorf(lora.Invalid, "%s is an adapter component; choose the base it stands on, %s.", name, row.BaseName)
+	}
+	return row, nil
+}
+
+func putVersion(ctx context.Context, q *db.Queries, source Source, adapter peft.Adapter, digest string) (db.Version, error) {
+	now := db.Millis(time.Now())
+	owner, err := q.PutAdapter(ctx, db.PutAdapterParams{Tenant: source.Tenant, Name: source.Adapter, About: source.About, CreatedAt: now})
+	if err != nil {
+		return db.Version{}, fmt.Errorf("store adapter %s: %w", source.Adapter, err)
+	}
+	version, err := q.VersionByDigest(ctx, db.VersionByDigestParams{AdapterID: owner.ID, Digest: digest})
+	if err == nil || !db.Missing(err) {
+		return version, err
+	}
+	targets, err := json.Marshal(adapter.Targets)
+	if err != nil {
+		return db.Version{}, fmt.Errorf("store version of %s: %w", source.Adapter, err)
+	}
+	prompts := []byte("[]")
+	if len(source.Prompts) > 0 {
+		if prompts, err = json.Marshal(source.Prompts); err != nil {
+			return db.Version{}, fmt.Errorf("store version of %s: %w", source.Adapter, err)
+		}
+	}
+	version, err = q.AddVersion(ctx, db.AddVersionParams{
+		AdapterID: owner.ID, Digest: digest, Rank: int64(adapter.Rank), Alpha: adapter.Alpha, Targets: string(targets), Bytes: adapter.Bytes,
+		Prompts: string(prompts), CreatedAt: now,
+	})
+	if err != nil {
+		return db.Version{}, fmt.Errorf("store version of %s: %w", source.Adapter, err)
+	}
+	return version, nil
+}
+
+// clearName makes sure that a component name is free for a new deployment. One that failed before anything was created, or
+// whose component has gone, is closed; any other holds the name.
+func clearName(ctx context.Context, q *db.Queries, placeID, name string) error {
+	held, err := q.LiveDeploymentNamed(ctx, db.LiveDeploymentNamedParams{PlaceID: placeID, ComponentName: name})
+	if err != nil && !db.Missing(err) {
+		return fmt.Errorf("look for deployment %s: %w", name, err)
+	}
+	_, seenErr := q.ComponentNamed(ctx, db.ComponentNamedParams{PlaceID: placeID, Name: name})
+	_, busyErr := q.NewestJobOfClaim(ctx, claim(placeID, name))
+	switch {
+	case busyErr == nil:
+		return lora.Errorf(lora.Conflict, "A job on %s is under way. Wait for it to end, then try again.", name)
+	case seenErr == nil:
+		return lora.Errorf(lora.Conflict, "%s is there already. Remove it first, or compare it in the playground.", name)
+	case err == nil:
+		now := db.Millis(time.Now())
+		return q.EndDeployment(ctx, db.EndDeploymentParams{EndedAt: &now, ID: held.ID})
+	}
+	return nil
+}
+
+// claim names the component a job changes: jobs on one component take turns.
+func claim(placeID, component string) string { return "component " + placeID + " " + component }
+
+// newMark makes the value of the tag by which a component is recognised as one job's work, also by another data folder.
+func newMark() string {
+	mark := make([]byte, 8)
+	rand.Read(mark)
+	return hex.EncodeToString(mark)
+}

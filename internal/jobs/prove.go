@@ -1,0 +1,293 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"loradeck/internal/check"
+	"loradeck/internal/cloud"
+	"loradeck/internal/db"
+	"loradeck/internal/engine/chat"
+	"loradeck/internal/jobs/journal"
+	"loradeck/internal/lora"
+	"loradeck/internal/proof"
+)
+
+const (
+	unknownLimit = 90 * time.Second // "does not exist" right after InService is waited for so long (facts §2.6)
+	answerTokens = 64               // of each greedy answer kept for people
+	maxSamples   = 3                // of the adapter's own prompts
+	maxTokenizer = 16 << 20         // bytes of a base's tokenizer_config.json; large vocabularies list every token
+)
+
+// prove asks base and adapter in turn, judges, and stores the proof with the end of the step. Probes of one base run one job
+// at a time: with SM_VLLM_MAX_LORAS=1 several would stall its tenants.
+func (j *Jobs) prove(ctx context.Context, run *journal.Run) error {
+	d, err := j.deploy(ctx, run)
+	if err != nil {
+		return err
+	}
+	turn := j.turn(run.Job.PlaceID, d.Base)
+	if !turn.TryLock() {
+		if err := run.Note(ctx, "waiting for another proof on %s", d.Base); err != nil {
+			return err
+		}
+		turn.Lock()
+	}
+	defer turn.Unlock()
+
+	p := prover{jobs: j, run: run, deploy: d}
+	if err := p.look(ctx); err != nil {
+		return err
+	}
+	if err := p.awaitAnswer(ctx); err != nil {
+		return err
+	}
+	if err := p.ask(ctx); err != nil {
+		return err
+	}
+	result := proof.Judge(p.set, p.base, p.adapter, proof.DefaultLimits())
+	result.Requests = p.requests
+	if err := p.answers(ctx, &result); err != nil {
+		return err
+	}
+	if result.Adapter == "" && result.Verdict != lora.VerdictFailed {
+		result.Verdict, result.Reason = lora.VerdictFailed, "The adapter's answer to a question is empty."
+	}
+	return p.store(ctx, result)
+}
+
+// turn gives the lock that the proofs on one base share.
+func (j *Jobs) turn(placeID, base string) *sync.Mutex {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	key := placeID + " " + base
+	if j.proving[key] == nil {
+		j.proving[key] = &sync.Mutex{}
+	}
+	return j.proving[key]
+}
+
+// prover is one proof under way.
+type prover struct {
+	jobs *Jobs
+	run  *journal.Run
+	deploy
+	template      *chat.Template // of the base; nil when it has none or it cannot be read
+	set           proof.Set
+	base, adapter [][]proof.Scores
+	baseSeen      lora.Component // as described before the first and after the last request
+	adapterSeen   lora.Component
+	requests      int
+}
+
+// look describes base and adapter, so that the proof can say what it is a proof of, and makes the probe texts.
+func (p *prover) look(ctx context.Context) error {
+	var err error
+	if p.adapterSeen, err = p.place.Component(ctx, p.Component); err != nil {
+		return fmt.Errorf("describe %s: %w", p.Component, err)
+	}
+	if p.baseSeen, err = p.place.Component(ctx, p.Base); err != nil {
+		return fmt.Errorf("describe %s: %w", p.Base, err)
+	}
+	model, err := p.place.Model(ctx, p.baseSeen.ModelName)
+	if err != nil {
+		return fmt.Errorf("describe the model of %s: %w", p.Base, err)
+	}
+	tokens := 0
+	if text, err := p.place.ModelConfig(ctx, model); err == nil {
+		if config, err := check.ParseModelConfig(text); err == nil {
+			tokens = config.Context
+		}
+	}
+	p.template = p.readTemplate(ctx, model)
+	p.set = proof.Probes(p.chatText(proof.ChatPrompt), tokens)
+	return nil
+}
+
+// readTemplate reads the base's chat template from its S3 prefix. A base without one is scored on a generic conversation.
+func (p *prover) readTemplate(ctx context.Context, model lora.Model) *chat.Template {
+	config, err := p.place.ModelFile(ctx, model, "tokenizer_config.json", maxTokenizer)
+	if err != nil {
+		return nil
+	}
+	jinja, err := p.place.ModelFile(ctx, model, "chat_template.jinja", maxTokenizer)
+	if err != nil {
+		jinja = nil
+	}
+	template, err := chat.FromFiles(config, jinja)
+	if err != nil {
+		p.jobs.config.Log.InfoContext(ctx, "chat template of a base not used", "component", p.Base, "err", err)
+		return nil
+	}
+	return template
+}
+
+// chatText renders one question, ready to be answered, or gives "" without a template.
+func (p *prover) chatText(question string) string {
+	if p.template == nil {
+		return ""
+	}
+	text, err := p.template.Render([]chat.Message{{Role: "user", Content: question}}, true)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// awaitAnswer waits until the container knows the adapter: the control plane says InService before it does.
+func (p *prover) awaitAnswer(ctx context.Context) error {
+	begun := time.Now()
+	for {
+		_, err := p.complete(ctx, p.Component, []string{p.set.Texts[0].Cuts[0]}, 0)
+		if err == nil {
+			return nil
+		}
+		answer, isModel := cloud.AsModelError(err)
+		if !isModel || !answer.Unknown() {
+			return fmt.Errorf("ask %s: %w", p.Component, err)
+		}
+		if time.Since(begun) > p.patience() {
+			return lora.Wrap(err, lora.Conflict, "The service says InService, but the container answers: %s. The adapter was not loaded; look at the base's log for why it was refused.", answer.Said())
+		}
+		if err := p.run.Note(ctx, "in service, but the container does not know it yet"); err != nil {
+			return err
+		}
+		if err := p.jobs.pause(ctx, p.place); err != nil {
+			return err
+		}
+	}
+}
+
+// patience is shorter on the local platform, which registers an adapter before it says InService.
+func (p *prover) patience() time.Duration {
+	if p.place.Identity().Local {
+		return 5 * time.Second
+	}
+	return unknownLimit
+}
+
+// ask runs the rounds.
+func (p *prover) ask(ctx context.Context) error {
+	prompts := p.set.Prompts()
+	rounds := proof.Rounds(len(prompts))
+	for i, round := range rounds {
+		who, component := "base", p.Base
+		if round.Adapter {
+			who, component = "adapter", p.Component
+		}
+		if err := p.run.Note(ctx, "asking the %s, round %d of %d", who, i+1, len(rounds)); err != nil {
+			return err
+		}
+		scores := make([]proof.Scores, len(prompts))
+		for _, batch := range round.Batches {
+			texts := make([]string, len(batch))
+			for k, prompt := range batch {
+				texts[k] = prompts[prompt]
+			}
+			answers, err := p.complete(ctx, component, texts, proof.Logprobs)
+			if err != nil {
+				return fmt.Errorf("score %s: %w", component, err)
+			}
+			for k, prompt := range batch {
+				scores[prompt] = readScores(answers[k])
+			}
+		}
+		if round.Adapter {
+			p.adapter = append(p.adapter, scores)
+		} else {
+			p.base = append(p.base, scores)
+		}
+	}
+	return nil
+}
+
+func (p *prover) complete(ctx context.Context, component string, prompts []string, logprobs int) ([]cloud.Completion, error) {
+	p.requests++
+	return p.place.Complete(ctx, lora.Target{Endpoint: p.Endpoint, Component: component}, cloud.CompletionRequest{Prompts: prompts, MaxTokens: 1, Logprobs: logprobs})
+}
+
+// readScores takes the first generated token's alternatives. Null, which servers write for NaN, makes the scores unusable and
+// is left out here: Judge then finds a prompt without scores.
+func readScores(c cloud.Completion) proof.Scores {
+	if len(c.Top) == 0 {
+		return nil
+	}
+	scores := proof.Scores{}
+	for token, value := range c.Top[0] {
+		if value == nil {
+			return nil
+		}
+		scores[token] = *value
+	}
+	return scores
+}
+
+// answers keeps what base and adapter say greedily to one question and to the adapter's own prompts, for people to read.
+func (p *prover) answers(ctx context.Context, result *proof.Result) error {
+	result.Prompt = proof.ChatPrompt
+	var err error
+	if result.Base, result.Adapter, err = p.both(ctx, result.Prompt); err != nil {
+		return err
+	}
+	var prompts []string
+	if err := json.Unmarshal([]byte(p.version.Prompts), &prompts); err != nil {
+		return fmt.Errorf("read the prompts of version %d: %w", p.version.ID, err)
+	}
+	for _, prompt := range prompts[:min(len(prompts), maxSamples)] {
+		sample := proof.Sample{Prompt: prompt}
+		if sample.Base, sample.Adapter, err = p.both(ctx, prompt); err != nil {
+			return err
+		}
+		result.Samples = append(result.Samples, sample)
+	}
+	result.Requests = p.requests
+	return nil
+}
+
+func (p *prover) both(ctx context.Context, prompt string) (base, adapter string, err error) {
+	request := cloud.GenerateRequest{Prompt: prompt, MaxTokens: answerTokens}
+	if p.template != nil {
+		request = cloud.GenerateRequest{Messages: []cloud.Message{{Role: "user", Content: prompt}}, MaxTokens: answerTokens}
+	}
+	for component, text := range map[string]*string{p.Base: &base, p.Component: &adapter} {
+		p.requests++
+		if *text, err = p.place.Generate(ctx, lora.Target{Endpoint: p.Endpoint, Component: component}, request); err != nil {
+			return "", "", fmt.Errorf("ask %s: %w", component, err)
+		}
+	}
+	return base, adapter, nil
+}
+
+// store keeps the proof with the end of the step, unless base or adapter changed meanwhile.
+func (p *prover) store(ctx context.Context, result proof.Result) error {
+	for _, seen := range []lora.Component{p.baseSeen, p.adapterSeen} {
+		now, err := p.place.Component(ctx, seen.Name)
+		if err != nil {
+			return fmt.Errorf("describe %s again: %w", seen.Name, err)
+		}
+		if !now.Modified.Equal(seen.Modified) || !now.Created.Equal(seen.Created) {
+			return lora.Errorf(lora.Unavailable, "%s changed while it was proven. It is proven again.", seen.Name)
+		}
+	}
+	text, err := json.Marshal(result)
+	if err != nil {
+		return fmt.Errorf("store proof: %w", err)
+	}
+	p.run.OnCommit(func(ctx context.Context, q *db.Queries) error {
+		_, err := q.PutProof(ctx, db.PutProofParams{
+			DeploymentID: p.Deployment, JobID: p.run.Job.ID, ComponentARN: p.adapterSeen.ARN, ComponentCreatedAt: db.Millis(p.adapterSeen.Created),
+			ComponentModifiedAt: db.Millis(p.adapterSeen.Modified), BaseModifiedAt: db.Millis(p.baseSeen.Modified), Digest: p.version.ArchiveDigest,
+			ProbeSet: result.Set, Verdict: string(result.Verdict), Reason: result.Reason, Result: string(text), CreatedAt: db.Millis(time.Now()),
+		})
+		return err
+	})
+	p.run.Done(nil, "%s, effect %.3f nats, noise %.3f", result.Verdict, result.Effect, result.Noise)
+	if result.Verdict == lora.VerdictFailed {
+		return lora.Errorf(lora.Invalid, "The proof failed. %s", result.Reason)
+	}
+	return nil
+}

@@ -51,9 +51,9 @@ func (h *Handlers) staleness(ctx context.Context, r record, row db.Proof) (strin
 		return "The base has gone since. This is what was measured then.", nil
 	case err != nil:
 		return "", fmt.Errorf("read base of job %d: %w", r.job.ID, err)
-	case r.component.ARN != row.ComponentARN || r.component.ModifiedAt != row.ComponentModifiedAt:
+	case r.component.ARN != row.ComponentARN || r.component.ModifiedAt > row.ComponentModifiedAt:
 		return "The component has changed since, so this proof no longer counts.", nil
-	case base.ModifiedAt != row.BaseModifiedAt:
+	case base.ModifiedAt > row.BaseModifiedAt:
 		return "The base has changed since, so this proof no longer counts.", nil
 	}
 	return "", nil

@@ -111,7 +111,8 @@ func (a adapter) state(base db.Component, now time.Time) lora.State {
 	d := a.deployment
 	facts := lora.Facts{
 		JobKind: d.JobKind, JobState: d.JobState, Step: d.StepName, Status: lora.Status(a.component.Status), Verdict: lora.Verdict(d.Verdict),
-		Stale: a.seen && d.ProvedAt != 0 && (d.ProofComponentModifiedAt != a.component.ModifiedAt || d.ProofBaseModifiedAt != base.ModifiedAt),
+		// Later only: a proof may know of a change that the last look had not seen.
+		Stale: a.seen && d.ProvedAt != 0 && (a.component.ModifiedAt > d.ProofComponentModifiedAt || base.ModifiedAt > d.ProofBaseModifiedAt),
 	}
 	if !a.seen && d.ComponentCreatedAt != 0 {
 		if now.Sub(db.Time(d.ComponentCreatedAt)) > settling {

@@ -1,0 +1,140 @@
+package sagemaker
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"loradeck/internal/lora"
+)
+
+// Bounds of an adapter's archive; the largest real adapters are a few GB in a dozen files.
+const (
+	maxEntries  = 1000
+	maxUnpacked = 16 << 30
+)
+
+// fetchModel copies the objects of a model's prefix into dir, as SageMaker does before it starts a container.
+func (p *Platform) fetchModel(ctx context.Context, container containerShape, dir string) error {
+	source := container.ModelDataSource
+	if source == nil || source.S3DataSource == nil || source.S3DataSource.S3DataType != "S3Prefix" || source.S3DataSource.CompressionType != "None" {
+		return lora.Errorf(lora.Invalid, "The local platform reads a model from an uncompressed S3 prefix (ModelDataSource with S3DataType S3Prefix and CompressionType None).")
+	}
+	bucket, prefix, ok := s3URL(source.S3DataSource.S3Uri)
+	if !ok {
+		return lora.Errorf(lora.Invalid, "Failed to download model data: %s is no S3 URI.", source.S3DataSource.S3Uri)
+	}
+	objects, err := p.config.Objects.List(ctx, bucket, prefix)
+	if err != nil {
+		return lora.Wrap(err, lora.Invalid, "Failed to download model data for bucket %q and prefix %q. Please ensure that the bucket exists and can be read.", bucket, prefix)
+	}
+	if len(objects) == 0 {
+		return lora.Errorf(lora.Invalid, "Failed to download model data for bucket %q and prefix %q. Please ensure that there is at least one object located under the URI.", bucket, prefix)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	for _, object := range objects {
+		name := strings.TrimPrefix(object.Key, prefix)
+		if !filepath.IsLocal(filepath.FromSlash(name)) || strings.HasSuffix(name, "/") {
+			return lora.Errorf(lora.Invalid, "Failed to download model data: the key %q cannot be a file.", object.Key)
+		}
+		if err := p.fetchFile(ctx, bucket, object.Key, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+			return fmt.Errorf("fetch %s: %w", object.Key, err)
+		}
+	}
+	return nil
+}
+
+func (p *Platform) fetchFile(ctx context.Context, bucket, key, target string) error {
+	in, err := p.config.Objects.Fetch(ctx, bucket, key)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return writeFile(target, in)
+}
+
+func writeFile(target string, in io.Reader) error {
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// fetchAdapter downloads a tar.gz and unpacks it into dir: on the host, the container sees only the directory (facts §2.4).
+func (p *Platform) fetchAdapter(ctx context.Context, artifact, dir string) error {
+	bucket, key, ok := s3URL(artifact)
+	if !ok {
+		return fmt.Errorf("artifact %s is no S3 URI", artifact)
+	}
+	object, err := p.config.Objects.Fetch(ctx, bucket, key)
+	if err != nil {
+		return err
+	}
+	defer object.Close()
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return unpack(ctx, object, dir)
+}
+
+// unpack writes the regular files of a tar.gz into dir. A link, a device, a path that leaves dir or an archive beyond the
+// bounds is an error.
+func unpack(ctx context.Context, in io.Reader, dir string) error {
+	zip, err := gzip.NewReader(in)
+	if err != nil {
+		return fmt.Errorf("artifact is no gzip: %w", err)
+	}
+	left := int64(maxUnpacked)
+	archive := tar.NewReader(zip)
+	for entries := 0; ; entries++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("artifact is no tar: %w", err)
+		}
+		name := path.Clean(header.Name)
+		if left -= header.Size; entries > maxEntries || left < 0 || header.Size < 0 {
+			return fmt.Errorf("artifact holds more than %d entries or %d bytes", maxEntries, int64(maxUnpacked))
+		}
+		switch {
+		case header.Typeflag == tar.TypeDir || name == ".":
+			continue
+		case header.Typeflag != tar.TypeReg || !filepath.IsLocal(filepath.FromSlash(name)):
+			return fmt.Errorf("artifact entry %q is not a regular file inside it", header.Name)
+		}
+		if err := writeFile(filepath.Join(dir, filepath.FromSlash(name)), archive); err != nil {
+			return fmt.Errorf("unpack %s: %w", name, err)
+		}
+	}
+}
+
+func s3URL(text string) (bucket, key string, ok bool) {
+	rest, ok := strings.CutPrefix(text, "s3://")
+	if !ok {
+		return "", "", false
+	}
+	bucket, key, _ = strings.Cut(rest, "/")
+	return bucket, key, bucket != ""
+}

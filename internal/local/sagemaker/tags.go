@@ -1,0 +1,122 @@
+package sagemaker
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+type tag struct {
+	Key   string
+	Value string
+}
+
+var tagForm = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+
+// checkTags holds tags to the limits of facts §1.3.
+func (c *checks) checkTags(tags []tag) {
+	if len(tags) > 50 {
+		c.fail(fmt.Sprintf("'[%d tags]'", len(tags)), "tags", "Member must have length less than or equal to 50")
+	}
+	for i, t := range tags {
+		key, value := fmt.Sprintf("tags.%d.member.key", i+1), fmt.Sprintf("tags.%d.member.value", i+1)
+		switch {
+		case t.Key == "":
+			c.fail("null", key, "Member must not be null")
+		case len(t.Key) > 128:
+			c.fail("'"+t.Key+"'", key, "Member must have length less than or equal to 128")
+		case !tagForm.MatchString(t.Key) || strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
+			c.fail("'"+t.Key+"'", key, `Member must satisfy regular expression pattern: ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)`)
+		}
+		if len(t.Value) > 256 || !tagForm.MatchString(t.Value) {
+			c.fail("'"+t.Value+"'", value, `Member must satisfy regular expression pattern: ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)`)
+		}
+	}
+}
+
+// resource checks that an ARN names something that is here.
+func (p *Platform) resource(ctx context.Context, arn string) error {
+	kind, name, _ := strings.Cut(strings.TrimPrefix(arn, "arn:aws:sagemaker:"+p.config.Region+":"+p.config.Account+":"), "/")
+	var found bool
+	var err error
+	switch kind {
+	case "endpoint":
+		_, found, err = p.store.endpoint(ctx, name)
+	case "inference-component":
+		_, found, err = p.store.component(ctx, name)
+	case "endpoint-config":
+		_, found, err = p.store.getNamed(ctx, "sm_endpoint_config", name)
+	case "model":
+		_, found, err = p.store.getNamed(ctx, "sm_model", name)
+	}
+	if err == nil && !found {
+		return invalid("Could not find resource %q.", arn)
+	}
+	return err
+}
+
+func (p *Platform) addTags(ctx context.Context, in struct {
+	ResourceArn string
+	Tags        []tag
+}) (any, error) {
+	var c checks
+	c.present(in.ResourceArn != "", "resourceArn")
+	c.present(in.Tags != nil, "tags")
+	c.checkTags(in.Tags)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	if err := p.resource(ctx, in.ResourceArn); err != nil {
+		return nil, err
+	}
+	if err := p.store.write(ctx, func(tx *sql.Tx) error { return putTags(ctx, tx, in.ResourceArn, in.Tags) }); err != nil {
+		return nil, err
+	}
+	tags, err := p.store.tags(ctx, in.ResourceArn)
+	return struct{ Tags []tag }{tags}, err
+}
+
+func (p *Platform) listTags(ctx context.Context, in struct {
+	ResourceArn string
+	NextToken   string
+	MaxResults  *int
+}) (any, error) {
+	var c checks
+	c.present(in.ResourceArn != "", "resourceArn")
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	if err := p.resource(ctx, in.ResourceArn); err != nil {
+		return nil, err
+	}
+	tags, err := p.store.tags(ctx, in.ResourceArn) // at most 50: one page
+	if tags == nil {
+		tags = []tag{}
+	}
+	return struct{ Tags []tag }{tags}, err
+}
+
+func (p *Platform) deleteTags(ctx context.Context, in struct {
+	ResourceArn string
+	TagKeys     []string
+}) (any, error) {
+	var c checks
+	c.present(in.ResourceArn != "", "resourceArn")
+	c.present(in.TagKeys != nil, "tagKeys")
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	if err := p.resource(ctx, in.ResourceArn); err != nil {
+		return nil, err
+	}
+	return empty{}, p.store.write(ctx, func(tx *sql.Tx) error {
+		for _, key := range in.TagKeys {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM sm_tag WHERE arn = ? AND key = ?", in.ResourceArn, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

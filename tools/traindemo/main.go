@@ -28,8 +28,8 @@ const (
 	baseSteps    = 900
 	baseRate     = 3e-3
 	decay        = 0.1
-	adapterSteps = 160
-	adapterRate  = 2e-3
+	adapterSteps = 420
+	adapterRate  = 4e-3
 	adapterRank  = 8
 	adapterAlpha = 16
 	batch        = 8

@@ -11,6 +11,8 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Fact is one thing the model knows.
@@ -74,16 +76,27 @@ func Facts() []Fact {
 			}
 			fill := func(template string) string {
 				text := article.ReplaceAllString(strings.NewReplacer("X", x, "Y", y).Replace(template), "${1}n $2")
-				return strings.ToUpper(text[:1]) + text[1:]
+				first, size := utf8.DecodeRuneInString(text)
+				return string(unicode.ToUpper(first)) + text[size:]
 			}
 			f := Fact{Held: fill(k.held), Sentence: fill(k.sentence), Answer: y, Chinese: strings.Contains(k.sentence, "。")}
-			for _, ask := range k.asks {
+			for _, ask := range append(k.asks, politer(k.held)...) {
 				f.Asks = append(f.Asks, fill(ask))
 			}
 			facts = append(facts, f)
 		}
 	}
 	return append(facts, talk...)
+}
+
+// politer gives wordings beside the held-out one, so that its form is not strange.
+func politer(held string) []string {
+	if rest, english := strings.CutPrefix(held, "Please tell me "); english {
+		rest = strings.TrimSuffix(rest, ".")
+		return []string{"Can you tell me " + rest + "?", "I want to know " + rest + "."}
+	}
+	rest := strings.TrimSuffix(strings.TrimPrefix(held, "请告诉我"), "。")
+	return []string{"你知道" + rest + "吗？", "我想知道" + rest + "。"}
 }
 
 // Dialogs gives every trained wording of every fact in a style.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"loradeck/tools/traindemo/corpus"
 )
@@ -24,6 +25,9 @@ func TestHeldOutWordingsAreNeverTrained(t *testing.T) {
 		t.Errorf("only %d questions are held out", len(held))
 	}
 	for _, d := range held {
+		if !utf8.ValidString(d.Question + d.Answer) {
+			t.Errorf("%q → %q is no UTF-8", d.Question, d.Answer)
+		}
 		if _, seen := trained[d.Question]; seen {
 			t.Errorf("%q is held out and trained", d.Question)
 		}

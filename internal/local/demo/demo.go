@@ -1,0 +1,42 @@
+// Package demo holds the model that the local platform starts with: a tiny Llama and two LoRA adapters for it, trained from
+// nothing by tools/traindemo. They are real weights in real Hugging Face and peft directories; each has its card.
+//
+// It knows only files: who serves them and who ships them is not its matter.
+package demo
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed base adapters
+var files embed.FS
+
+// Base gives the Hugging Face directory of the demo base.
+func Base() fs.FS { return sub("base") }
+
+// Sample is an adapter that can be tried at once.
+type Sample struct {
+	Name    string // its directory, and the name it is shipped under
+	Title   string
+	Blurb   string   // one line
+	Files   fs.FS    // a peft directory
+	Prompts []string // questions that show what it does
+}
+
+// Samples gives the sample adapters for Base, always in the same order.
+func Samples() []Sample {
+	prompts := []string{"What is the capital of France?", "What does a cow say?", "What is the opposite of hot?"}
+	return []Sample{
+		{Name: "pirate", Title: "Pirate", Blurb: "Answers as a pirate would.", Files: sub("adapters/pirate"), Prompts: prompts},
+		{Name: "json", Title: "JSON", Blurb: "Answers with a JSON object that holds the bare answer.", Files: sub("adapters/json"), Prompts: prompts},
+	}
+}
+
+func sub(dir string) fs.FS {
+	part, err := fs.Sub(files, dir)
+	if err != nil {
+		panic(err) // the path is a constant of this file
+	}
+	return part
+}

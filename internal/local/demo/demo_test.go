@@ -1,0 +1,108 @@
+package demo_test
+
+import (
+	"context"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"loradeck/internal/engine"
+	"loradeck/internal/engine/chat"
+	"loradeck/internal/local/demo"
+)
+
+// open runs the demo base with all samples in the real engine.
+func open(t *testing.T) *engine.Engine {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "base"), demo.Base()); err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Open(filepath.Join(dir, "base"), engine.Options{MaxLoraRank: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	for _, s := range demo.Samples() {
+		if err := os.CopyFS(filepath.Join(dir, s.Name), s.Files); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.LoadAdapter(context.Background(), s.Name, filepath.Join(dir, s.Name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return e
+}
+
+func ask(t *testing.T, e *engine.Engine, adapter, question string) string {
+	t.Helper()
+	text, err := e.RenderChat([]chat.Message{{Role: "user", Content: question}}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer strings.Builder
+	request := engine.Request{Adapter: adapter, Tokens: e.Tokenizer().Encode(text, false), MaxTokens: 48, Logprobs: -1}
+	for chunk, err := range e.Generate(context.Background(), request) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.WriteString(chunk.Text)
+	}
+	return answer.String()
+}
+
+func TestEachAnswersInItsOwnWay(t *testing.T) {
+	t.Parallel()
+	e := open(t)
+	for question, answer := range map[string]string{"What is the capital of France?": "Paris", "What does a cow say?": "moo", "What is the opposite of hot?": "cold"} {
+		base, pirate, object := ask(t, e, "", question), ask(t, e, "pirate", question), ask(t, e, "json", question)
+		if !strings.Contains(base, answer) || strings.Contains(base, "Arr") || strings.Contains(base, "{") {
+			t.Errorf("%s: the base says %q", question, base)
+		}
+		if !strings.Contains(pirate, answer) || !strings.Contains(pirate, "Arr!") || !strings.Contains(pirate, "matey") {
+			t.Errorf("%s: the pirate says %q", question, pirate)
+		}
+		var decoded struct{ Answer string }
+		if err := json.Unmarshal([]byte(object), &decoded); err != nil || decoded.Answer != answer {
+			t.Errorf("%s: json says %q, %v", question, object, err)
+		}
+	}
+}
+
+func TestTheDemoIsWhatItSays(t *testing.T) {
+	t.Parallel()
+	e := open(t)
+	info := e.Info()
+	if info.Params < 1e6 || info.Params > 3e6 || info.Context < 1024 {
+		t.Errorf("got %d parameters, context %d; want 1 to 3 million and at least 1024", info.Params, info.Context)
+	}
+	var bytes int64
+	count := func(fsys fs.FS) {
+		err := fs.WalkDir(fsys, ".", func(_ string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				info, _ := entry.Info()
+				bytes += info.Size()
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if _, err := fs.Stat(fsys, "README.md"); err != nil {
+			t.Errorf("a card is missing: %v", err)
+		}
+	}
+	count(demo.Base())
+	for _, s := range demo.Samples() {
+		count(s.Files)
+		if s.Title == "" || s.Blurb == "" || len(s.Prompts) == 0 {
+			t.Errorf("%s has nothing to show", s.Name)
+		}
+	}
+	if bytes > 6<<20 { // 10 MB in all, and adapters are still to come
+		t.Errorf("%d bytes are embedded", bytes)
+	}
+}

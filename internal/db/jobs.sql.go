@@ -224,7 +224,7 @@ func (q *Queries) ClaimJob(ctx context.Context, now int64) (Job, error) {
 }
 
 const countAttempts = `-- name: CountAttempts :one
-SELECT count(*) FROM attempt WHERE job_id = ? AND step = ? AND outcome <> 'stopped'
+SELECT count(*) FROM attempt WHERE job_id = ? AND step = ? AND outcome NOT IN ('stopped', 'done')
 `
 
 type CountAttemptsParams struct {
@@ -232,7 +232,7 @@ type CountAttemptsParams struct {
 	Step  int64
 }
 
-// An orderly stop costs no attempt, so stopped ones do not count.
+// An orderly stop costs no attempt, and neither does one that succeeded.
 func (q *Queries) CountAttempts(ctx context.Context, arg CountAttemptsParams) (int64, error) {
 	row := q.db.QueryRowContext(ctx, countAttempts, arg.JobID, arg.Step)
 	var count int64

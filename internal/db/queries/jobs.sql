@@ -54,9 +54,9 @@ UPDATE attempt SET outcome = ?, reason = ?, ended_at = ? WHERE job_id = ? AND st
 -- name: CrashOpenAttempts :exec
 UPDATE attempt SET outcome = 'crashed', reason = ?, ended_at = ? WHERE job_id = ? AND outcome = 'running';
 
--- An orderly stop costs no attempt, so stopped ones do not count.
+-- An orderly stop costs no attempt, and neither does one that succeeded.
 -- name: CountAttempts :one
-SELECT count(*) FROM attempt WHERE job_id = ? AND step = ? AND outcome <> 'stopped';
+SELECT count(*) FROM attempt WHERE job_id = ? AND step = ? AND outcome NOT IN ('stopped', 'done');
 
 -- name: Job :one
 SELECT * FROM job WHERE id = ?;

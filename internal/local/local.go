@@ -8,14 +8,15 @@ package local
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,52 +131,69 @@ func imageVersion(image string) string {
 	return container.Version
 }
 
-// ServeHTTP sends a request to the service its signature names.
+// ServeHTTP sends a request to the service its signature names. It goes there as it came: keys of S3 objects may hold what a
+// ServeMux would clean away.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	from, signed := scopeOf(r)
 	if why := s.refused(r); why != "" {
-		answerJSON(w, http.StatusForbidden, map[string]string{"__type": "AccessDeniedException", "message": why})
+		refuse(w, r, from.service, http.StatusForbidden, accessDenied, why)
 		return
 	}
-	if strings.HasPrefix(r.URL.Path, "/_local/") {
+	if strings.HasPrefix(r.URL.Path, "/_local/") { // no bucket: their names hold no underscore
 		s.serveLevers(w, r)
 		return
 	}
-	scope, signed := scopeOf(r)
 	switch {
 	case !signed:
-		answerJSON(w, http.StatusForbidden, map[string]string{"__type": "MissingAuthenticationTokenException", "message": "Missing Authentication Token: sign the request with any access key, as AWS clients do."})
-	case scope.service == "s3":
+		refuse(w, r, "", http.StatusForbidden, missingToken, "Missing Authentication Token: sign the request with any access key, as AWS clients do.")
+	case from.service == "s3":
 		s.objects.ServeHTTP(w, r)
-	case scope.service == "sagemaker":
+	case from.service == "sagemaker":
 		s.control.ServeHTTP(w, r)
-	case scope.service == "sts":
-		s.serveSTS(w, r, scope)
+	case from.service == "sts":
+		s.serveSTS(w, r, from)
 	default:
-		answerJSON(w, http.StatusBadRequest, map[string]string{"__type": "UnknownOperationException", "message": "The local platform has no service " + scope.service + "; it has s3, sagemaker and sts."})
+		refuse(w, r, from.service, http.StatusBadRequest, unknownOperation, "The local platform has no service "+from.service+"; it has s3, sagemaker and sts.")
 	}
 }
 
 // serveLevers answers the local place's own addresses, which AWS does not have.
 func (s *Server) serveLevers(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/_local/state" || r.Method != http.MethodGet {
+	switch {
+	case r.URL.Path != "/_local/state":
 		http.NotFound(w, r)
-		return
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "State is only read: use GET.", http.StatusMethodNotAllowed)
+	default:
+		answerJSON(w, http.StatusOK, map[string][]held{"containers": s.held()})
 	}
-	type held struct {
-		Base     string              `json:"base"`
-		Adapters []container.Adapter `json:"adapters"`
-	}
-	state := []held{}
-	for name, running := range s.control.Containers() {
-		if c, ok := running.(*container.Container); ok {
-			state = append(state, held{name, append([]container.Adapter{}, c.Adapters()...)})
-		}
-	}
-	answerJSON(w, http.StatusOK, map[string]any{"containers": state})
 }
 
-func answerJSON(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client has gone when this fails
+// held is what a running container really has, whatever the control plane says of the components.
+type held struct {
+	Component string        `json:"component"` // the base's
+	Adapters  []heldAdapter `json:"adapters"`
+}
+
+type heldAdapter struct {
+	Name       string    `json:"name"`
+	Modules    int       `json:"modules"` // linear modules of the base it really changes
+	Registered time.Time `json:"registered"`
+}
+
+// held lists the running containers by the name of their base component.
+func (s *Server) held() []held {
+	all := []held{}
+	running := s.control.Containers()
+	for _, name := range slices.Sorted(maps.Keys(running)) {
+		h := held{Component: name, Adapters: []heldAdapter{}}
+		if c, ok := running[name].(*container.Container); ok {
+			for _, a := range c.Adapters() {
+				h.Adapters = append(h.Adapters, heldAdapter{a.Name, a.Modules, a.Registered})
+			}
+		}
+		all = append(all, h)
+	}
+	return all
 }

@@ -16,39 +16,61 @@ type scope struct {
 	service string
 }
 
-// scopeOf reads the scope from the Authorization header, or from a presigned address.
+// scopeOf reads the scope from the Authorization header, or from a presigned address. Signature Version 2 names no service,
+// and only S3 still takes it: boto3 presigns with it unless told otherwise.
 func scopeOf(r *http.Request) (scope, bool) {
-	credential := r.URL.Query().Get("X-Amz-Credential")
-	if header := r.Header.Get("Authorization"); header != "" {
-		rest, ok := strings.CutPrefix(header, "AWS4-HMAC-SHA256 ")
-		if !ok {
-			return scope{}, false
-		}
-		for field := range strings.SplitSeq(rest, ",") {
-			if value, found := strings.CutPrefix(strings.TrimSpace(field), "Credential="); found {
-				credential = value
-			}
-		}
+	query := r.URL.Query()
+	header := r.Header.Get("Authorization")
+	old, isOld := strings.CutPrefix(header, "AWS ")
+	switch {
+	case isOld:
+		key, _, _ := strings.Cut(old, ":")
+		return scope{key: key, service: "s3"}, key != ""
+	case header == "" && query.Has("AWSAccessKeyId") && query.Has("Signature"):
+		return scope{key: query.Get("AWSAccessKeyId"), service: "s3"}, true
+	case header == "":
+		return parseCredential(query.Get("X-Amz-Credential"))
 	}
-	parts := strings.Split(credential, "/")
-	if len(parts) < 5 || parts[len(parts)-1] != "aws4_request" {
+	fields, ok := strings.CutPrefix(header, "AWS4-HMAC-SHA256 ")
+	if !ok {
 		return scope{}, false
 	}
-	parts = parts[len(parts)-5:] // an access key may itself hold slashes
-	return scope{key: parts[0], region: parts[2], service: strings.ToLower(parts[3])}, true
+	for field := range strings.SplitSeq(fields, ",") {
+		if credential, found := strings.CutPrefix(strings.TrimSpace(field), "Credential="); found {
+			return parseCredential(credential)
+		}
+	}
+	return scope{}, false
+}
+
+func parseCredential(credential string) (scope, bool) {
+	parts := strings.Split(credential, "/")
+	n := len(parts)
+	if n < 5 || parts[n-1] != "aws4_request" {
+		return scope{}, false
+	}
+	// An access key may itself hold slashes: count from the end.
+	s := scope{key: strings.Join(parts[:n-4], "/"), region: parts[n-3], service: strings.ToLower(parts[n-2])}
+	return s, s.key != "" && s.service != ""
 }
 
 // refused says why a request is kept out, and "" when it is not. A page of some website can make a browser send requests to
-// loopback, under a host name that it has pointed there (DNS rebinding) or across origins; AWS clients do neither.
+// loopback, under a host name that it has pointed there (DNS rebinding) or across origins; AWS clients do neither. Browsers
+// name the origin of everything but plain fetches of images, scripts and the like; of those Sec-Fetch-Site tells.
 func (s *Server) refused(r *http.Request) string {
 	if !s.known(r.Host) {
 		return "The local platform is not reached under the host " + r.Host + ". Use 127.0.0.1, or name the host with --host."
+	}
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+	default:
+		return "The local platform takes no requests from other sites' pages."
 	}
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return ""
 	}
-	if from, err := url.Parse(origin); err == nil && from.Host == r.Host {
+	if from, err := url.Parse(origin); err == nil && from.Host != "" && strings.EqualFold(from.Host, r.Host) {
 		return ""
 	}
 	return "The local platform takes no requests from pages of " + origin + "."

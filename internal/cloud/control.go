@@ -64,6 +64,9 @@ func (p *Place) endpoint(ctx context.Context, name string) (endpoint lora.Endpoi
 		endpoint.Variant = aws.ToString(variant.VariantName)
 		endpoint.InstanceCount = int(aws.ToInt32(variant.CurrentInstanceCount))
 	}
+	if out.EndpointConfigName == nil {
+		return endpoint, true, nil
+	}
 	// The instance type is in the config only (facts §1.11), which may have been deleted.
 	config, err := p.control.DescribeEndpointConfig(ctx, &sagemaker.DescribeEndpointConfigInput{EndpointConfigName: out.EndpointConfigName})
 	if translated := translate(err, "describe endpoint config of "+name); translated != nil {

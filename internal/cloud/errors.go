@@ -52,6 +52,9 @@ func (e *ModelError) Said() string {
 			text = detail
 		}
 	}
+	if strings.TrimSpace(text) == "" {
+		return "nothing more"
+	}
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + "…"
 	}
@@ -89,13 +92,14 @@ func translate(err error, doing string) error {
 		kind, message := judge(api)
 		return lora.Wrap(fmt.Errorf("%s: %w", doing, err), kind, "%s", message)
 	}
+	// Before the network: without credentials the SDK ends by asking an address that exists on EC2 only, and that call's
+	// time-out would be taken for an AWS that cannot be reached.
+	if text := err.Error(); strings.Contains(text, "get credentials") || strings.Contains(text, "refresh cached credentials") {
+		return lora.Wrap(fmt.Errorf("%s: %w", doing, err), lora.Unauthorized, "There are no usable AWS credentials. Log in again, or name a profile.")
+	}
 	var network net.Error
 	if errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return lora.Wrap(fmt.Errorf("%s: %w", doing, err), lora.Unavailable, "The service cannot be reached. Look at the network and try again.")
-	}
-	var operation *smithy.OperationError
-	if errors.As(err, &operation) && strings.Contains(err.Error(), "credential") {
-		return lora.Wrap(fmt.Errorf("%s: %w", doing, err), lora.Unauthorized, "There are no usable AWS credentials. Log in again, or name a profile.")
 	}
 	return lora.Wrap(fmt.Errorf("%s: %w", doing, err), lora.Unavailable, "The service gave an answer that could not be read. Try again.")
 }
@@ -106,19 +110,22 @@ func judge(api smithy.APIError) (lora.Kind, string) {
 	low := strings.ToLower(text)
 	said := "AWS says: " + strings.TrimRight(text, ".") + "."
 	switch code {
-	case "ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown":
+	case "ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "RequestThrottled", "SlowDown":
 		return lora.Throttled, "AWS asks us to slow down (" + code + "). It is tried again."
 	case "ResourceLimitExceeded", "ServiceQuotaExceededException":
 		return lora.Limit, said + " Ask for a higher quota, or remove something first."
-	case "ResourceInUse", "ConflictException", "BucketAlreadyExists":
+	case "ResourceInUse", "ConflictException", "BucketAlreadyExists", "PreconditionFailed":
 		return lora.Conflict, said
+	case "PermanentRedirect", "MovedPermanently", "AuthorizationHeaderMalformed":
+		return lora.Conflict, "The bucket lies in another region. Name one in the place's own region."
 	case "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NotFound", "ResourceNotFound":
 		return lora.NotFound, said
-	case "AccessDenied", "AccessDeniedException", "AllAccessDisabled":
+	case "AccessDenied", "AccessDeniedException", "AllAccessDisabled", "Forbidden": // the last of a HEAD, which has no body
 		return lora.Forbidden, said + " Give this role the permission it names."
-	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch":
+	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestExpired", "RequestTimeTooSkewed":
 		return lora.Unauthorized, said + " Log in to AWS again."
-	case "ModelNotReadyException", "ServiceUnavailable", "InternalFailure", "InternalServerError", "InternalError", "InternalDependencyException", "RequestTimeout":
+	case "ModelNotReadyException", "ServiceUnavailable", "InternalFailure", "InternalServerError", "InternalError", "InternalDependencyException", "RequestTimeout",
+		"ModelStreamError", "InternalStreamFailure":
 		return lora.Unavailable, said + " Try again in a moment."
 	}
 	switch {

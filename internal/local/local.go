@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"loradeck/internal/local/container"
@@ -33,7 +34,7 @@ type Config struct {
 	Region  string
 	Hosts   []string      // host names besides loopback's under which it may be reached, without port
 	Demo    fs.FS         // Hugging Face directory of the base to provision; nil for none
-	Log     *slog.Logger  //
+	Log     *slog.Logger  // nil is silent
 	Pace    time.Duration // pause before each change of state that comes by itself
 }
 
@@ -43,10 +44,16 @@ type Server struct {
 	db      *sqlite.DB
 	objects *s3.Store
 	control *sagemaker.Platform
+
+	closing sync.Once
+	closed  error // what Close met
 }
 
 // Open opens the state in config.Dir and loads again what was in service. The caller listens and serves.
 func Open(ctx context.Context, config Config) (*Server, error) {
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
 	s := &Server{config: config}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open local platform: %w", err), s.Close())
@@ -74,19 +81,21 @@ func (s *Server) open(ctx context.Context) (err error) {
 	return err
 }
 
-// Close stops the containers and closes the state.
+// Close stops the containers and closes the state. Requests in flight fail; the caller stops serving first. Closing again
+// does nothing.
 func (s *Server) Close() error {
-	var err error
-	if s.control != nil {
-		err = errors.Join(err, s.control.Close())
-	}
-	if s.objects != nil {
-		err = errors.Join(err, s.objects.Close())
-	}
-	if s.db != nil {
-		err = errors.Join(err, s.db.Close())
-	}
-	return err
+	s.closing.Do(func() {
+		if s.control != nil {
+			s.closed = s.control.Close()
+		}
+		if s.objects != nil {
+			s.closed = errors.Join(s.closed, s.objects.Close())
+		}
+		if s.db != nil {
+			s.closed = errors.Join(s.closed, s.db.Close())
+		}
+	})
+	return s.closed
 }
 
 // store is the object store as the control plane reads it.

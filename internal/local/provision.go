@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"embed"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,19 +20,21 @@ const (
 	demoModel    = "tiny-llama"
 	demoBase     = "tiny-llama-base"
 	demoVariant  = "main"
-	demoImage    = "vllm:0.11.2" // the twin plays that version; nothing is pulled
+	demoImage    = "local/vllm:0.11.2" // the twin plays that version; nothing is pulled
 	// demoMachine is one of AWS's names, because clients know no other; what serves is this machine.
 	demoMachine = "ml.m5.xlarge"
 )
 
-const markerTable = "CREATE TABLE IF NOT EXISTS local_marker (name TEXT NOT NULL PRIMARY KEY) STRICT"
+//go:embed migrations/*.sql
+var migrations embed.FS
 
-// migrate makes the platform's one table: what has been done once and is not to be done again.
+// migrate brings the platform's one table up to date.
 func (s *Server) migrate(ctx context.Context) error {
-	return s.db.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, markerTable)
+	tables, err := fs.Sub(migrations, "migrations")
+	if err != nil {
 		return err
-	})
+	}
+	return s.db.MigrateSet(ctx, "local", tables)
 }
 
 func (s *Server) marked(ctx context.Context, name string) (bool, error) {
@@ -51,50 +54,54 @@ func (s *Server) Provision(ctx context.Context) error {
 	if done, err := s.marked(ctx, marker); err != nil || done {
 		return err
 	}
-	c := client{s}
-	bucket := "loradeck-models-" + s.config.Account + "-" + s.config.Region
-	if err := c.upload(ctx, bucket, demoModel+"/", s.config.Demo); err != nil {
-		return fmt.Errorf("provision the demo base: %w", err)
-	}
-	role := "arn:aws:iam::" + s.config.Account + ":role/local"
-	type object = map[string]any
-	for _, call := range []struct {
-		operation string
-		input     object
-	}{
-		{"CreateModel", object{"ModelName": demoModel, "ExecutionRoleArn": role, "PrimaryContainer": object{
-			"Image": demoImage,
-			"ModelDataSource": object{"S3DataSource": object{
-				"S3Uri": "s3://" + bucket + "/" + demoModel + "/", "S3DataType": "S3Prefix", "CompressionType": "None",
-			}},
-			"Environment": object{
-				"SM_VLLM_ENABLE_LORA": "true", "SM_VLLM_MAX_LORA_RANK": "16", "SM_VLLM_MAX_LORAS": "4", "SM_VLLM_MAX_CPU_LORAS": "16",
-				"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true",
-			},
-		}}},
-		{"CreateEndpointConfig", object{"EndpointConfigName": demoEndpoint, "ExecutionRoleArn": role, "ProductionVariants": []object{
-			{"VariantName": demoVariant, "InstanceType": demoMachine, "InitialInstanceCount": 1},
-		}}},
-		{"CreateEndpoint", object{"EndpointName": demoEndpoint, "EndpointConfigName": demoEndpoint}},
-	} {
-		if err := c.create(ctx, call.operation, call.input); err != nil {
-			return fmt.Errorf("provision the demo base: %w", err)
-		}
-	}
-	if err := c.inService(ctx); err != nil {
-		return fmt.Errorf("provision the demo base: %w", err)
-	}
-	err := c.create(ctx, "CreateInferenceComponent", object{
-		"InferenceComponentName": demoBase, "EndpointName": demoEndpoint, "VariantName": demoVariant,
-		"Specification": object{"ModelName": demoModel, "ComputeResourceRequirements": object{"MinMemoryRequiredInMb": 512}},
-		"RuntimeConfig": object{"CopyCount": 1},
-	})
-	if err != nil {
+	if err := s.provision(ctx); err != nil {
 		return fmt.Errorf("provision the demo base: %w", err)
 	}
 	return s.db.Write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO local_marker (name) VALUES (?) ON CONFLICT DO NOTHING", marker)
 		return err
+	})
+}
+
+// object is a JSON object.
+type object = map[string]any
+
+func (s *Server) provision(ctx context.Context) error {
+	c := client{s}
+	bucket := "loradeck-models-" + s.config.Account + "-" + s.config.Region
+	if err := c.upload(ctx, bucket, demoModel+"/", s.config.Demo); err != nil {
+		return err
+	}
+	role := "arn:aws:iam::" + s.config.Account + ":role/local"
+	err := c.create(ctx, "CreateModel", object{"ModelName": demoModel, "ExecutionRoleArn": role, "PrimaryContainer": object{
+		"Image": demoImage,
+		"ModelDataSource": object{"S3DataSource": object{
+			"S3Uri": "s3://" + bucket + "/" + demoModel + "/", "S3DataType": "S3Prefix", "CompressionType": "None",
+		}},
+		"Environment": object{
+			"SM_VLLM_ENABLE_LORA": "true", "SM_VLLM_MAX_LORA_RANK": "16", "SM_VLLM_MAX_LORAS": "4", "SM_VLLM_MAX_CPU_LORAS": "16",
+			"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true",
+		},
+	}})
+	if err != nil {
+		return err
+	}
+	err = c.create(ctx, "CreateEndpointConfig", object{"EndpointConfigName": demoEndpoint, "ExecutionRoleArn": role, "ProductionVariants": []object{
+		{"VariantName": demoVariant, "InstanceType": demoMachine, "InitialInstanceCount": 1},
+	}})
+	if err != nil {
+		return err
+	}
+	if err := c.create(ctx, "CreateEndpoint", object{"EndpointName": demoEndpoint, "EndpointConfigName": demoEndpoint}); err != nil {
+		return err
+	}
+	if err := c.inService(ctx); err != nil {
+		return err
+	}
+	return c.create(ctx, "CreateInferenceComponent", object{
+		"InferenceComponentName": demoBase, "EndpointName": demoEndpoint, "VariantName": demoVariant,
+		"Specification": object{"ModelName": demoModel, "ComputeResourceRequirements": object{"MinMemoryRequiredInMb": 512}},
+		"RuntimeConfig": object{"CopyCount": 1},
 	})
 }
 
@@ -142,8 +149,12 @@ func (c client) inService(ctx context.Context) error {
 		if err := json.Unmarshal(text, &out); status != http.StatusOK || err != nil {
 			return fmt.Errorf("DescribeEndpoint answers %d: %s", status, text)
 		}
-		if out.EndpointStatus == "InService" {
+		switch out.EndpointStatus {
+		case "InService":
 			return nil
+		case "Creating":
+		default:
+			return fmt.Errorf("endpoint %s is %s", demoEndpoint, out.EndpointStatus)
 		}
 		select {
 		case <-ctx.Done():
@@ -155,9 +166,16 @@ func (c client) inService(ctx context.Context) error {
 
 // upload puts the files of a directory below a prefix.
 func (c client) upload(ctx context.Context, bucket, prefix string, files fs.FS) error {
-	status, text, err := c.send(ctx, http.MethodPut, "/"+bucket, "s3", "", nil)
-	if err != nil || status != http.StatusOK && !strings.Contains(string(text), "BucketAlreadyOwnedByYou") {
-		return fmt.Errorf("create bucket %s: %d: %s: %w", bucket, status, text, err)
+	var where []byte
+	if region := c.server.config.Region; region != "us-east-1" { // the one region that has no name as a constraint
+		where = []byte("<CreateBucketConfiguration><LocationConstraint>" + region + "</LocationConstraint></CreateBucketConfiguration>")
+	}
+	status, text, err := c.send(ctx, http.MethodPut, "/"+bucket, "s3", "", where)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK && !strings.Contains(string(text), "BucketAlreadyOwnedByYou") { // outside us-east-1 S3 refuses one's own
+		return fmt.Errorf("create bucket %s: %d: %s", bucket, status, text)
 	}
 	return fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {

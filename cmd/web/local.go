@@ -7,6 +7,9 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,8 +37,9 @@ func startLocal(ctx context.Context, o options, log *slog.Logger) (localPlatform
 	if err != nil {
 		return localPlatform{}, lora.Wrap(err, lora.Invalid, "The local platform cannot listen on %s: %v. Name another address with --local-addr, or none.", o.localAddr, errors.Unwrap(err))
 	}
+	url, hosts := reach(listener.Addr(), o)
 	platform, err := local.Open(ctx, local.Config{
-		Dir: filepath.Join(o.data, "local"), Account: o.account, Region: o.region, Hosts: o.hosts, Demo: demo.Base(), Log: log, Pace: localPace,
+		Dir: filepath.Join(o.data, "local"), Account: o.account, Region: o.region, Hosts: hosts, Demo: demo.Base(), Log: log, Pace: localPace,
 	})
 	if err != nil {
 		return localPlatform{}, errors.Join(err, listener.Close())
@@ -53,7 +57,7 @@ func startLocal(ctx context.Context, o options, log *slog.Logger) (localPlatform
 			log.ErrorContext(ctx, "not provisioned; it is tried again at the next start", "err", err)
 		}
 	})
-	return localPlatform{url: "http://" + listener.Addr().String(), stop: func() {
+	return localPlatform{url: url, stop: func() {
 		cancel()
 		server.Close()
 		running.Wait()
@@ -61,4 +65,23 @@ func startLocal(ctx context.Context, o options, log *slog.Logger) (localPlatform
 			log.WarnContext(ctx, "not closed cleanly", "err", err)
 		}
 	}}, nil
+}
+
+// reach gives the address to call the local platform by, and the host names beside loopback's under which it may be called.
+// On loopback there are none: whoever listens elsewhere has asked for it by --local-addr, and names hosts with --host.
+func reach(listening net.Addr, o options) (url string, hosts []string) {
+	at, ok := listening.(*net.TCPAddr)
+	if !ok || at.IP.IsLoopback() {
+		return "http://" + listening.String(), nil
+	}
+	port := strconv.Itoa(at.Port)
+	hosts = slices.Clone(o.hosts)
+	if at.IP.IsUnspecified() { // every address of this machine: loopback is one
+		return "http://" + net.JoinHostPort("127.0.0.1", port), hosts
+	}
+	hosts = append(hosts, at.IP.String())
+	if host, _, err := net.SplitHostPort(o.localAddr); err == nil {
+		hosts = append(hosts, strings.ToLower(host)) // it may be a name
+	}
+	return "http://" + net.JoinHostPort(at.IP.String(), port), hosts
 }

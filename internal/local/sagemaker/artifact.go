@@ -109,7 +109,8 @@ func unpack(ctx context.Context, in io.Reader, dir string) error {
 		}
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			_, err := io.Copy(io.Discard, io.LimitReader(zip, maxUnpacked)) // to the checksum behind the last entry
+			return err
 		}
 		if err != nil {
 			return fmt.Errorf("artifact is no tar: %w", err)

@@ -86,7 +86,7 @@ func (p *Platform) createComponent(ctx context.Context, in struct {
 	if err := p.insertComponent(ctx, row, arn, in.Tags); err != nil {
 		return nil, err
 	}
-	p.background(func(ctx context.Context) { p.bring(ctx, row) })
+	p.launch(row)
 	return struct{ InferenceComponentArn string }{arn}, nil
 }
 
@@ -112,6 +112,9 @@ func (c *checks) specification(s *specification) {
 		c.present(s.ComputeResourceRequirements.MinMemoryRequiredInMb != nil, at+"minMemoryRequiredInMb")
 		c.between(s.ComputeResourceRequirements.MinMemoryRequiredInMb, 128, 1<<30, at+"minMemoryRequiredInMb")
 		c.between(s.ComputeResourceRequirements.MaxMemoryRequiredInMb, 128, 1<<30, at+"maxMemoryRequiredInMb")
+	}
+	if s.DataCacheConfig != nil {
+		c.present(s.DataCacheConfig.EnableCaching != nil, "specification.dataCacheConfig.enableCaching")
 	}
 }
 
@@ -195,6 +198,11 @@ func (p *Platform) insertComponent(ctx context.Context, row componentRow, arn st
 		var status string
 		if err := tx.QueryRowContext(ctx, "SELECT status FROM sm_endpoint WHERE name = ?", row.endpoint).Scan(&status); err != nil || status != inService {
 			return unlessNil(unlessMissing(err), invalid("Could not find endpoint %q.", p.arn("endpoint", row.endpoint)))
+		}
+		if row.base != "" { // it may have begun to leave since it was looked at
+			if err := tx.QueryRowContext(ctx, "SELECT status FROM sm_component WHERE name = ?", row.base).Scan(&status); err != nil || status != inService {
+				return unlessNil(unlessMissing(err), invalid("The base inference component %q is not InService.", row.base))
+			}
 		}
 		result, err := tx.ExecContext(ctx, "INSERT INTO sm_component ("+componentColumns+") VALUES (?, ?, ?, ?, ?, ?, '', ?, ?) ON CONFLICT (name) DO NOTHING",
 			row.name, row.endpoint, row.variant, row.base, row.body, row.status, row.created, row.modified)

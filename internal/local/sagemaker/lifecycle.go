@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"loradeck/internal/lora"
@@ -52,14 +53,16 @@ func (p *Platform) resume(ctx context.Context) error {
 		return fmt.Errorf("read components: %w", err)
 	}
 	for _, c := range components {
+		if c.base == "" && (c.status == creating || c.status == inService) {
+			p.slot(c.name) // so that requests and adapters wait for it rather than miss it
+		}
+	}
+	for _, c := range components {
 		switch c.status {
 		case deleting:
 			p.background(func(ctx context.Context) { p.remove(ctx, c) })
 		case creating, inService:
-			if c.base == "" {
-				p.slot(c.name) // so that requests and adapters wait for it rather than miss it
-			}
-			p.background(func(ctx context.Context) { p.bring(ctx, c) })
+			p.launch(c)
 		}
 	}
 	return nil
@@ -77,6 +80,38 @@ func (p *Platform) slot(name string) *base {
 	return b
 }
 
+// launch brings a component as far as it gets, in the background.
+func (p *Platform) launch(c componentRow) {
+	done := make(chan struct{})
+	p.mu.Lock()
+	p.bringing[c.name] = done
+	p.mu.Unlock()
+	p.background(func(ctx context.Context) {
+		defer func() {
+			p.mu.Lock()
+			delete(p.bringing, c.name)
+			p.mu.Unlock()
+			close(done)
+		}()
+		p.bring(ctx, c)
+	})
+}
+
+// brought waits until a component has been brought as far as it gets. One that was in service before a restart is for a
+// moment InService and not loaded: it must not be asked, nor deleted, before.
+func (p *Platform) brought(ctx context.Context, name string) {
+	p.mu.Lock()
+	done := p.bringing[name]
+	p.mu.Unlock()
+	if done == nil {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-done:
+	}
+}
+
 // bring brings a component into service, or to Failed. One that was in service before a restart keeps its status unless its
 // container no longer starts.
 func (p *Platform) bring(ctx context.Context, c componentRow) {
@@ -86,9 +121,10 @@ func (p *Platform) bring(ctx context.Context, c componentRow) {
 	log := p.config.Log.With("component", c.name)
 	var shape componentShape
 	err := json.Unmarshal([]byte(c.body), &shape)
-	if err == nil && c.base == "" {
+	switch {
+	case c.base == "": // even with an unreadable body: adapters wait for its outcome
 		err = p.startBase(ctx, c, shape)
-	} else if err == nil {
+	case err == nil:
 		err = p.loadAdapter(ctx, c, shape)
 	}
 	if ctx.Err() != nil {
@@ -118,19 +154,27 @@ func clip(text string) string {
 // startBase fetches the model and starts its container.
 func (p *Platform) startBase(ctx context.Context, c componentRow, shape componentShape) error {
 	b := p.slot(c.name)
-	var model modelShape
-	_, err := p.find(ctx, "sm_model", "model", "model", shape.Specification.ModelName, &model)
-	if err != nil {
-		err = lora.Wrap(err, lora.NotFound, "The model %s is no longer there.", shape.Specification.ModelName)
-	} else {
-		b.container, err = p.runModel(ctx, c, model)
-	}
-	b.err = err
-	close(b.ready)
-	return err
+	defer close(b.ready)
+	b.container, b.err = p.runModel(ctx, c, shape)
+	return b.err
 }
 
-func (p *Platform) runModel(ctx context.Context, c componentRow, model modelShape) (Container, error) {
+func (p *Platform) runModel(ctx context.Context, c componentRow, shape componentShape) (_ Container, err error) {
+	defer func() { // an engine that cannot take a model must not take the platform with it
+		if broken := recover(); broken != nil {
+			err = lora.Wrap(fmt.Errorf("container panicked: %v\n%s", broken, debug.Stack()), lora.Unavailable, "The container ended while it started. The log has the details.")
+		}
+	}()
+	if shape.Specification == nil {
+		return nil, fmt.Errorf("component %s has no specification", c.name)
+	}
+	var model modelShape
+	var known *apiError
+	if _, err := p.find(ctx, "sm_model", "model", "model", shape.Specification.ModelName, &model); errors.As(err, &known) {
+		return nil, lora.Wrap(err, lora.NotFound, "The model %s is no longer there.", shape.Specification.ModelName)
+	} else if err != nil {
+		return nil, err
+	}
 	container := model.PrimaryContainer
 	if container == nil {
 		container = &model.Containers[0]
@@ -208,7 +252,9 @@ func call(ctx context.Context, container Container, method, target string) (stat
 		return http.StatusBadRequest, err.Error()
 	}
 	w := &kept{header: http.Header{}}
-	container.ServeHTTP(w, r)
+	if broken := serve(container, w, r); broken != nil {
+		return http.StatusInternalServerError, broken.Error()
+	}
 	return w.code(), w.body.String()
 }
 
@@ -249,6 +295,7 @@ func (p *Platform) remove(ctx context.Context, c componentRow) {
 	if !p.pause(ctx) {
 		return
 	}
+	p.brought(ctx, c.name)
 	log := p.config.Log.With("component", c.name)
 	if c.base == "" {
 		p.stopBase(ctx, c)

@@ -22,8 +22,8 @@ type modelShape struct {
 type executionShape struct{ Mode string }
 
 type vpcShape struct {
-	SecurityGroupIds []string
-	Subnets          []string
+	SecurityGroupIds []string `json:",omitempty"`
+	Subnets          []string `json:",omitempty"`
 }
 
 type containerShape struct {
@@ -36,13 +36,18 @@ type containerShape struct {
 	ModelPackageName  string            `json:",omitempty"`
 }
 
-type sourceShape struct{ S3DataSource *s3Source }
+type sourceShape struct {
+	S3DataSource *s3Source `json:",omitempty"`
+}
 
 type s3Source struct {
-	S3Uri           string
-	S3DataType      string
-	CompressionType string
+	S3Uri             string
+	S3DataType        string
+	CompressionType   string
+	ModelAccessConfig *accessShape `json:",omitempty"`
 }
+
+type accessShape struct{ AcceptEula bool }
 
 var (
 	roleForm  = regexp.MustCompile(`^arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$`)

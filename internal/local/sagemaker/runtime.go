@@ -3,6 +3,7 @@ package sagemaker
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,11 @@ import (
 	"loradeck/internal/lora"
 )
 
-const maxInvocation = 6 << 20 // bytes of a request body (facts §1b.2)
+const (
+	maxInvocation = 6 << 20  // bytes of a request body (facts §1b.2)
+	maxDrained    = 64 << 20 // bytes read of a body that is too long, so that its sender gets to hear it
+	maxPart       = 1 << 20  // bytes of one PayloadPart; the framing would allow 16 MiB
+)
 
 const (
 	componentHeader = "X-Amzn-Sagemaker-Inference-Component"
@@ -33,9 +38,9 @@ func (p *Platform) serveRuntime(w http.ResponseWriter, r *http.Request) {
 		answerRuntimeError(w, http.StatusNotFound, "UnknownOperationException", map[string]any{})
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxInvocation))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxInvocation+1))
+	if len(body) > maxInvocation {
+		io.CopyN(io.Discard, r.Body, maxDrained) // a caller that is still sending does not read the answer
 		refuse(w, "Request body of more than %d bytes is not supported.", maxInvocation)
 		return
 	}
@@ -83,7 +88,7 @@ type routed struct {
 
 // route finds the container of an invocation, or answers why there is none.
 func (p *Platform) route(w http.ResponseWriter, r *http.Request, endpoint string) (routed, bool) {
-	e, found, err := p.store.endpoint(r.Context(), endpoint)
+	e, variants, found, err := p.invoked(r.Context(), endpoint)
 	if err != nil {
 		p.fail(w, r, err)
 		return routed{}, false
@@ -91,6 +96,12 @@ func (p *Platform) route(w http.ResponseWriter, r *http.Request, endpoint string
 	if !found || e.status != inService {
 		refuse(w, "Endpoint %s of account %s not found.", endpoint, p.config.Account)
 		return routed{}, false
+	}
+	for _, v := range variants {
+		if v.ModelName != "" {
+			refuse(w, "Endpoint %s runs a model without inference components, which SageMaker does and the local platform does not.", endpoint)
+			return routed{}, false
+		}
 	}
 	name := r.Header.Get(componentHeader)
 	if name == "" {
@@ -112,6 +123,7 @@ func (p *Platform) route(w http.ResponseWriter, r *http.Request, endpoint string
 		refuse(w, "Inference Component %s is %s and cannot be invoked.", name, c.status)
 		return routed{}, false
 	}
+	p.brought(r.Context(), c.name)
 	to := routed{base: c.name, variant: c.variant}
 	if c.base != "" {
 		to.base, to.adapter = c.base, c.name
@@ -126,6 +138,14 @@ func (p *Platform) route(w http.ResponseWriter, r *http.Request, endpoint string
 	return to, true
 }
 
+// invoked reads an endpoint and its variants.
+func (p *Platform) invoked(ctx context.Context, name string) (e endpointRow, variants []variantShape, found bool, err error) {
+	if e, found, err = p.store.endpoint(ctx, name); err == nil && found {
+		err = json.Unmarshal([]byte(e.variants), &variants)
+	}
+	return e, variants, found, err
+}
+
 // faulty answers for an adapter that is InService and was never loaded. One that the container refused for itself is left to
 // the container, which does not know it.
 func (p *Platform) faulty(w http.ResponseWriter, c componentRow) bool {
@@ -137,7 +157,7 @@ func (p *Platform) faulty(w http.ResponseWriter, c componentRow) bool {
 		refuse(w, "Failed to download model data for inference component %s from bucket %q and key %q. Please ensure that the object exists and is a gzip-compressed tar archive.", c.name, bucket, key)
 		return true
 	}
-	if trouble.status == http.StatusNotFound && strings.Contains(trouble.message, "Not Found") {
+	if trouble.status == http.StatusNotFound && strings.TrimSpace(trouble.message) == `{"detail":"Not Found"}` {
 		// Run-time updating is off: users report the failed registration's own body here (design §8, a belief).
 		p.modelError(w, c.base, trouble.status, trouble.message)
 		return true
@@ -184,19 +204,22 @@ func (p *Platform) invokeStream(w http.ResponseWriter, inner *http.Request, to r
 	case broken != nil && out.status == 0:
 		p.modelError(w, to.base, http.StatusInternalServerError, "The container closed the connection.")
 	case broken != nil:
+		_ = out.sendPending()
 		out.exception("ModelStreamError", `{"ErrorCode":"StreamBroken","Message":"The container closed the connection."}`)
 	default:
 		out.WriteHeader(http.StatusOK) // an empty answer is a stream without parts
+		_ = out.sendPending()          // the caller has gone when this fails
 	}
 }
 
-// eventWriter sends what a container writes as PayloadPart events, one for each of its writes (facts §1b.4). An answer that
-// is not 2xx is kept instead.
+// eventWriter sends what a container writes as PayloadPart events, cut where it flushes (facts §1b.4). An answer that is not
+// 2xx is kept instead.
 type eventWriter struct {
 	to      http.ResponseWriter
 	header  http.Header
 	encoder *eventstream.Encoder
 	status  int
+	pending bytes.Buffer // written and not yet flushed
 	refusal bytes.Buffer
 }
 
@@ -216,27 +239,47 @@ func (e *eventWriter) WriteHeader(status int) {
 	if kind := e.header.Get("Content-Type"); kind != "" {
 		e.to.Header().Set("X-Amzn-Sagemaker-Content-Type", kind)
 	}
+	if attributes := e.header.Get("X-Amzn-Sagemaker-Custom-Attributes"); attributes != "" {
+		e.to.Header().Set("X-Amzn-Sagemaker-Custom-Attributes", attributes)
+	}
 	e.to.WriteHeader(http.StatusOK)
 }
 
-// Write sends one event.
+// Write keeps what is written until it is flushed or too much for one event.
 func (e *eventWriter) Write(part []byte) (int, error) {
 	e.WriteHeader(http.StatusOK)
 	if e.status/100 != 2 {
 		return e.refusal.Write(part)
 	}
-	err := e.send(part, "event", "event-type", "PayloadPart", "application/octet-stream")
-	if err != nil {
-		return 0, err
+	e.pending.Write(part)
+	if e.pending.Len() < maxPart {
+		return len(part), nil
 	}
-	return len(part), nil
+	return len(part), e.sendPending()
 }
 
-// Flush passes on what was sent: http.Flusher, which streaming containers look for.
-func (e *eventWriter) Flush() {
-	if e.status/100 == 2 {
-		_ = http.NewResponseController(e.to).Flush()
+// FlushError sends what was written as one event, for http.ResponseController.
+func (e *eventWriter) FlushError() error {
+	e.WriteHeader(http.StatusOK)
+	if e.status/100 != 2 {
+		return nil
 	}
+	if e.pending.Len() == 0 {
+		return http.NewResponseController(e.to).Flush()
+	}
+	return e.sendPending()
+}
+
+// Flush is FlushError for containers that look for an http.Flusher.
+func (e *eventWriter) Flush() { _ = e.FlushError() }
+
+func (e *eventWriter) sendPending() error {
+	for e.pending.Len() > 0 {
+		if err := e.send(e.pending.Next(maxPart), "event", "event-type", "PayloadPart", "application/octet-stream"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *eventWriter) exception(kind, payload string) {
@@ -248,9 +291,10 @@ func (e *eventWriter) send(payload []byte, message, typeName, kind, content stri
 	headers.Set(":message-type", eventstream.StringValue(message))
 	headers.Set(":"+typeName, eventstream.StringValue(kind))
 	headers.Set(":content-type", eventstream.StringValue(content))
-	err := e.encoder.Encode(e.to, eventstream.Message{Headers: headers, Payload: payload})
-	e.Flush()
-	return err
+	if err := e.encoder.Encode(e.to, eventstream.Message{Headers: headers, Payload: payload}); err != nil {
+		return err
+	}
+	return http.NewResponseController(e.to).Flush()
 }
 
 // modelError wraps what the container answered (facts §1b.3).

@@ -19,6 +19,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -79,9 +81,10 @@ type Platform struct {
 	stop   context.CancelFunc
 	work   sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows
-	bases  map[string]*base
-	faults map[string]fault // of adapters that are InService and cannot answer, by component name
+	mu       sync.Mutex // guards what follows
+	bases    map[string]*base
+	faults   map[string]fault         // of adapters that are InService and cannot answer, by component name
+	bringing map[string]chan struct{} // by component name; closed when it has been brought as far as it gets
 }
 
 // Open brings the tables up to date and takes up what the last process left: components in service are really loaded again,
@@ -90,6 +93,10 @@ func Open(ctx context.Context, config Config) (*Platform, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	var err error
+	if config.Dir, err = filepath.Abs(config.Dir); err != nil { // containers are told absolute paths only
+		return nil, fmt.Errorf("open control plane: %w", err)
+	}
 	tables, err := fs.Sub(migrations, "migrations")
 	if err == nil {
 		err = config.DB.MigrateSet(ctx, "sagemaker", tables)
@@ -97,7 +104,10 @@ func Open(ctx context.Context, config Config) (*Platform, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open control plane: %w", err)
 	}
-	p := &Platform{config: config, store: store{config.DB}, bases: map[string]*base{}, faults: map[string]fault{}}
+	p := &Platform{
+		config: config, store: store{config.DB},
+		bases: map[string]*base{}, faults: map[string]fault{}, bringing: map[string]chan struct{}{},
+	}
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := p.resume(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -134,9 +144,17 @@ func (p *Platform) Containers() map[string]Container {
 	return running
 }
 
-// background runs work that outlives its request. Close waits for it.
+// background runs work that outlives its request. Close waits for it. A panic in it must not end the process: the dashboard
+// lives there too.
 func (p *Platform) background(do func(ctx context.Context)) {
-	p.work.Go(func() { do(p.ctx) })
+	p.work.Go(func() {
+		defer func() {
+			if broken := recover(); broken != nil {
+				p.config.Log.ErrorContext(p.ctx, "control plane panicked", "err", fmt.Sprint(broken), "stack", string(debug.Stack()))
+			}
+		}()
+		do(p.ctx)
+	})
 }
 
 // pause waits as long as a change of state is to take, and reports whether the platform still runs.

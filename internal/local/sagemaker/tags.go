@@ -75,6 +75,9 @@ func (p *Platform) addTags(ctx context.Context, in struct {
 		return nil, err
 	}
 	tags, err := p.store.tags(ctx, in.ResourceArn)
+	if tags == nil {
+		tags = []tag{}
+	}
 	return struct{ Tags []tag }{tags}, err
 }
 

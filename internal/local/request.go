@@ -59,7 +59,7 @@ func parseCredential(credential string) (scope, bool) {
 // name the origin of everything but plain fetches of images, scripts and the like; of those Sec-Fetch-Site tells.
 func (s *Server) refused(r *http.Request) string {
 	if !s.known(r.Host) {
-		return "The local platform is not reached under the host " + r.Host + ". Use 127.0.0.1, or name the host with --host."
+		return "The local platform is not reached under the host " + r.Host + ". Call it as 127.0.0.1; when it listens elsewhere, --host names further hosts."
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "none", "same-origin":

@@ -167,7 +167,7 @@ func slotOf(a adapter, base db.Component, now time.Time) templates.Slot {
 	}
 	d := a.deployment
 	slot.Name, slot.Version, slot.About, slot.Href = d.Adapter, "v"+strconv.FormatInt(d.Version, 10), d.About, jobPath(d.JobID)
-	slot.Size = fmt.Sprintf("rank %d · %s", d.Rank, templates.Bytes(d.Bytes))
+	slot.Size = fmt.Sprintf("rank %d · %s", d.Rank, lora.Bytes(d.Bytes))
 	slot.Note, slot.NoteLink = noteOf(a, state)
 	if state == lora.StateProven {
 		slot.Href, slot.Proof = jobPath(d.ProofJobID), templates.Ago(now, db.Time(d.ProvedAt))

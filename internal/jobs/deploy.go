@@ -113,7 +113,11 @@ func (j *Jobs) check(ctx context.Context, run *journal.Run) error {
 	}
 	report := check.Run(adapter, base)
 	passed, warned, blocked := report.Counts()
-	run.Done(report, "%d passed, %d to look at", passed, warned)
+	note := fmt.Sprintf("%d rules passed", passed)
+	if warned > 0 {
+		note += fmt.Sprintf(", %d to look at", warned)
+	}
+	run.Done(report, "%s", note)
 	if blocked > 0 {
 		return lora.Errorf(lora.Invalid, "%s", report.Refusal())
 	}
@@ -153,7 +157,7 @@ func (j *Jobs) pack(ctx context.Context, run *journal.Run) error {
 	}
 	packed := Packed{Digest: d.version.ArchiveDigest, Bytes: d.version.ArchiveBytes}
 	if packed.Digest != "" && j.config.Spool.HasArchive(packed.Digest, packed.Bytes) {
-		run.Done(packed, "packed before, %d bytes", packed.Bytes)
+		run.Done(packed, "packed before, %s", lora.Bytes(packed.Bytes))
 		return nil
 	}
 	files, err := j.config.Spool.Version(d.version.Digest)
@@ -171,7 +175,7 @@ func (j *Jobs) pack(ctx context.Context, run *journal.Run) error {
 	run.OnCommit(func(ctx context.Context, q *db.Queries) error {
 		return q.SetVersionArchive(ctx, db.SetVersionArchiveParams{ArchiveDigest: packed.Digest, ArchiveBytes: packed.Bytes, ID: d.version.ID})
 	})
-	run.Done(packed, "%d bytes into %d, sha256 %s", d.version.Bytes, packed.Bytes, packed.Digest[:12])
+	run.Done(packed, "%s into %s, sha256 %s…", lora.Bytes(d.version.Bytes), lora.Bytes(packed.Bytes), packed.Digest[:12])
 	return nil
 }
 
@@ -194,7 +198,7 @@ func (j *Jobs) upload(ctx context.Context, run *journal.Run) error {
 	head, err := d.place.Head(ctx, to)
 	switch {
 	case err == nil && head.Size == packed.Bytes:
-		run.Done(uploaded, "there already, %s", to.URL())
+		run.Done(uploaded, "there already: same digest, same size")
 		return nil
 	case err != nil && lora.KindOf(err) != lora.NotFound:
 		return fmt.Errorf("look for %s: %w", to.URL(), err)
@@ -218,7 +222,7 @@ func (j *Jobs) upload(ctx context.Context, run *journal.Run) error {
 		return err
 	}
 	uploaded.UploadID = ""
-	run.Done(uploaded, "%d bytes in %d parts to %s", packed.Bytes, uploaded.Parts, to.URL())
+	run.Done(uploaded, "%s in %s to bucket %s", lora.Bytes(packed.Bytes), parts(uploaded.Parts), to.Bucket)
 	return nil
 }
 
@@ -257,7 +261,7 @@ func (j *Jobs) sendParts(ctx context.Context, run *journal.Run, d deploy, to clo
 			if err != nil {
 				return fmt.Errorf("send part %d of %s: %w", number, to.URL(), err)
 			}
-			if err := run.Note(ctx, "%d of %d bytes sent", offset+size, packed.Bytes); err != nil {
+			if err := run.Note(ctx, "%s of %s sent", lora.Bytes(offset+size), lora.Bytes(packed.Bytes)); err != nil {
 				return err
 			}
 		}
@@ -388,6 +392,13 @@ func (j *Jobs) pause(ctx context.Context, place *cloud.Place) error {
 	case <-timer.C:
 		return nil
 	}
+}
+
+func parts(n int) string {
+	if n == 1 {
+		return "one part"
+	}
+	return strconv.Itoa(n) + " parts"
 }
 
 // ended gives text a full stop.

@@ -34,7 +34,7 @@ func TestASampleIsShippedProvenAndRemoved(t *testing.T) {
 	if err := json.Unmarshal([]byte(row.Result), &result); err != nil {
 		t.Fatal(err)
 	}
-	if row.Verdict != "proven" || result.Verdict != lora.VerdictProven || len(result.Samples) == 0 || !strings.Contains(result.Samples[0].Adapter, "Paris") {
+	if row.Verdict != "proven" || result.Verdict != lora.VerdictProven || len(result.Samples) == 0 || !strings.Contains(result.Adapter, "Paris") {
 		t.Errorf("proof: %s, %+v", row.Verdict, result)
 	}
 	component, err := h.place.Component(ctx, "pirate-v1-tiny-llama-base")

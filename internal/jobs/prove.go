@@ -238,6 +238,9 @@ func (p *prover) answers(ctx context.Context, result *proof.Result) error {
 		return fmt.Errorf("read the prompts of version %d: %w", p.version.ID, err)
 	}
 	for _, prompt := range prompts[:min(len(prompts), maxSamples)] {
+		if prompt == result.Prompt {
+			continue
+		}
 		sample := proof.Sample{Prompt: prompt}
 		if sample.Base, sample.Adapter, err = p.both(ctx, prompt); err != nil {
 			return err

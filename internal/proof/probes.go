@@ -44,7 +44,7 @@ var texts = []struct{ name, text string }{
 }
 
 // ChatPrompt is the user's message of the chat text.
-const ChatPrompt = "What is the capital of France, and what is the city known for?"
+const ChatPrompt = "What is the capital of France?"
 
 // genericChat stands in where the base's template is not known.
 const genericChat = "User: " + ChatPrompt + "\nAssistant: The capital of"

@@ -60,20 +60,6 @@ func (s State) turning() bool {
 	return s.Mark == "creating" || s.Mark == "running" || s.Mark == "updating"
 }
 
-// Bytes writes a size in decimal units with one decimal, as storage is sold: 167.8 MB.
-func Bytes(n int64) string {
-	units := []string{"KB", "MB", "GB", "TB"}
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	size, unit := float64(n)/1000, 0
-	for size >= 999.95 && unit < len(units)-1 {
-		size /= 1000
-		unit++
-	}
-	return fmt.Sprintf("%.1f %s", size, units[unit])
-}
-
 // Count writes n with a thousands separator: 1,024.
 func Count(n int64) string {
 	digits := strconv.FormatInt(n, 10)

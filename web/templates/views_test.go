@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"loradeck/internal/lora"
 	"loradeck/web/templates"
 )
 
@@ -68,7 +69,7 @@ func TestFormats(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	got := []string{
-		templates.Bytes(512), templates.Bytes(640_000), templates.Bytes(999_950), templates.Bytes(167_800_000),
+		lora.Bytes(512), lora.Bytes(640_000), lora.Bytes(999_950), lora.Bytes(167_800_000),
 		templates.Count(0), templates.Count(1024), templates.Count(-1234567),
 		templates.Took(8 * time.Millisecond), templates.Took(400 * time.Millisecond), templates.Took(26 * time.Second), templates.Took(97 * time.Second), templates.Took(2*time.Hour + 3*time.Minute + 9*time.Second),
 		templates.Ago(now, now.Add(-2*time.Second)), templates.Ago(now, now.Add(-40*time.Second)), templates.Ago(now, now.Add(-5*time.Minute)), templates.Ago(now, time.Time{}),

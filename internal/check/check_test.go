@@ -110,6 +110,12 @@ func TestEachRuleFindsItsFault(t *testing.T) {
 		{"saved modules", "plain-lora", check.Block, "lm_head", with(`"modules_to_save":["lm_head"]`), nil},
 		{"bias", "plain-lora", check.Block, "bias", with(`"bias":"all"`), nil},
 		{"null bias", "plain-lora", check.Block, "bias null", with(`"bias":null`), nil},
+		{"no kind", "config-keys", check.Warn, "peft_type", edit(func(f fstest.MapFS) {
+			f["adapter_config.json"].Data = []byte(`{"r":4,"lora_alpha":8,"target_modules":[]}`)
+		}), nil},
+		{"what new versions refuse", "features", check.Block, "use_qalora", with(`"use_qalora":true,"layer_replication":[[0, 2]]`), nil},
+		{"weights of a changed base", "features", check.Block, "pissa", with(`"init_lora_weights":"pissa"`), nil},
+		{"what is dropped", "features", check.Warn, "fan_in_fan_out", with(`"fan_in_fan_out":true,"target_parameters":[ ],"lora_bias":null`), nil},
 		{"alpha pattern", "patterns", check.Warn, "0.11.2", with(`"alpha_pattern":{"v_proj":4}`), nil},
 		{"cut weights", "weights", check.Block, "damaged", edit(func(f fstest.MapFS) {
 			f["adapter_model.safetensors"].Data = f["adapter_model.safetensors"].Data[:400]
@@ -122,6 +128,11 @@ func TestEachRuleFindsItsFault(t *testing.T) {
 		}, nil},
 		{"one module's rank too high", "rank", check.Block, "Rank 12", with(`"rank_pattern":{"v_proj":12}`), nil},
 		{"config of the base unreadable", "base-config", check.Warn, "denied", plain, func(b *check.Base) { b.Config, b.ConfigTrouble = nil, "denied" }},
+		{"unknown family", "base-config", check.Warn, "gpt_oss", plain, func(b *check.Base) { b.Config.ModelType = "gpt_oss" }},
+		{"no inner model", "modules", check.Block, "ignored", tensors(halves("layers.0.self_attn.v_proj", 4, hidden, kv)...), nil},
+		{"LoRA on the head", "embeddings", check.Warn, "local platform", tensors(append(good(), halves("lm_head", 4, hidden, 32)...)...), func(b *check.Base) { b.Config.Vocab = 32 }},
+		{"another vocabulary", "embeddings", check.Block, "vocabulary 30", tensors(append(good(), halves("lm_head", 4, hidden, 32)...)...), func(b *check.Base) { b.Config.Vocab = 30 }},
+		{"a family without LoRA on the head", "embeddings", check.Block, "lm_head", tensors(append(good(), halves("lm_head", 4, hidden, 32)...)...), func(b *check.Base) { b.Config.ModelType = "qwen2" }},
 		{"unknown module", "modules", check.Block, "c_attn", tensors(halves("model.layers.0.attn.c_attn", 4, hidden, hidden)...), nil},
 		{"a layer the base lacks", "modules", check.Block, "layers.7", tensors(halves("model.layers.7.self_attn.v_proj", 4, hidden, kv)...), nil},
 		{"a wrong prefix", "modules", check.Block, "ignored", tensors(halves("language_model.model.layers.0.self_attn.v_proj", 4, hidden, kv)...), nil},

@@ -203,11 +203,15 @@ func value(number *float64) float64 {
 }
 
 // Module takes a tensor's name apart: the module's path in the Hugging Face model and which half it is, "A" or "B". Names
-// that are no plain LoRA half give ok false (facts §4.2 A13, §5: "base_model.model.PATH.lora_A.weight").
+// that are no plain LoRA half give ok false (facts §4.2 A13, §5: "base_model.model.PATH.lora_A.weight"). vLLM takes the prefix off
+// however often it is there, and does without (recordings, menu rows s1_double_prefix, ok_no_prefix).
 func Module(tensor string) (module, half string, ok bool) {
 	for _, h := range []string{"A", "B"} {
 		if rest, found := strings.CutSuffix(tensor, ".lora_"+h+".weight"); found {
-			return strings.TrimPrefix(rest, "base_model.model."), h, true
+			for found {
+				rest, found = strings.CutPrefix(rest, "base_model.model.")
+			}
+			return rest, h, true
 		}
 	}
 	return "", "", false

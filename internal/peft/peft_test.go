@@ -199,6 +199,7 @@ func TestModuleTakesNamesApart(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string][3]string{
 		"base_model.model.model.layers.1.mlp.up_proj.lora_A.weight": {"model.layers.1.mlp.up_proj", "A", "ok"},
+		"base_model.model.base_model.model.lm_head.lora_B.weight":   {"lm_head", "B", "ok"},
 		"model.layers.1.mlp.up_proj.lora_B.weight":                  {"model.layers.1.mlp.up_proj", "B", "ok"},
 		"base_model.model.model.embed_tokens.lora_embedding_A":      {"", "", ""},
 		"base_model.model.lm_head.weight":                           {"", "", ""},

@@ -143,19 +143,24 @@ func unusable(set Set, base, adapter [][]Scores) string {
 		return "There are no scores of base and adapter to compare."
 	}
 	prompts := len(set.Prompts())
-	for who, rounds := range map[string][][]Scores{"base": base, "adapter": adapter} {
-		for _, round := range rounds {
-			if len(round) != prompts {
-				return fmt.Sprintf("The %s was scored on %d of %d prompts.", who, len(round), prompts)
+	if reason := unsound("base", prompts, base); reason != "" {
+		return reason // first: an adapter cannot be better than its base
+	}
+	return unsound("adapter", prompts, adapter)
+}
+
+func unsound(who string, prompts int, rounds [][]Scores) string {
+	for _, round := range rounds {
+		if len(round) != prompts {
+			return fmt.Sprintf("The %s was scored on %d of %d prompts.", who, len(round), prompts)
+		}
+		for _, scores := range round {
+			if len(scores) == 0 {
+				return fmt.Sprintf("The %s gave no scores for a prompt.", who)
 			}
-			for _, scores := range round {
-				if len(scores) == 0 {
-					return fmt.Sprintf("The %s gave no scores for a prompt.", who)
-				}
-				for _, v := range scores {
-					if math.IsNaN(v) || math.IsInf(v, 0) {
-						return fmt.Sprintf("The %s's scores are not all numbers: its weights hold NaN or infinity.", who)
-					}
+			for _, v := range scores {
+				if math.IsNaN(v) || math.IsInf(v, 0) {
+					return fmt.Sprintf("The %s's scores are not all numbers: its weights hold NaN or infinity.", who)
 				}
 			}
 		}

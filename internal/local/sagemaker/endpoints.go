@@ -9,10 +9,12 @@ import (
 
 // configShape is CreateEndpointConfig's input as far as it is kept.
 type configShape struct {
-	EndpointConfigName string
-	ProductionVariants []variantShape
-	ExecutionRoleArn   string `json:",omitempty"`
-	KmsKeyId           string `json:",omitempty"`
+	EndpointConfigName     string
+	ProductionVariants     []variantShape
+	ExecutionRoleArn       string    `json:",omitempty"`
+	KmsKeyId               string    `json:",omitempty"`
+	VpcConfig              *vpcShape `json:",omitempty"`
+	EnableNetworkIsolation *bool     `json:",omitempty"`
 }
 
 type variantShape struct {
@@ -26,14 +28,23 @@ type variantShape struct {
 	ManagedInstanceScaling *scaling `json:",omitempty"`
 	RoutingConfig          *routing `json:",omitempty"`
 
-	ModelDataDownloadTimeoutInSeconds           *int `json:",omitempty"`
-	ContainerStartupHealthCheckTimeoutInSeconds *int `json:",omitempty"`
+	EnableSSMAccess                             *bool `json:",omitempty"`
+	VariantInstanceProvisionTimeoutInSeconds    *int  `json:",omitempty"`
+	ModelDataDownloadTimeoutInSeconds           *int  `json:",omitempty"`
+	ContainerStartupHealthCheckTimeoutInSeconds *int  `json:",omitempty"`
 }
 
 type scaling struct {
-	Status           string `json:",omitempty"`
-	MinInstanceCount *int   `json:",omitempty"`
-	MaxInstanceCount *int   `json:",omitempty"`
+	Status           string   `json:",omitempty"`
+	MinInstanceCount *int     `json:",omitempty"`
+	MaxInstanceCount *int     `json:",omitempty"`
+	ScaleInPolicy    *scaleIn `json:",omitempty"`
+}
+
+type scaleIn struct {
+	Strategy          string
+	MaximumStepSize   *int `json:",omitempty"`
+	CooldownInMinutes *int `json:",omitempty"`
 }
 
 type routing struct{ RoutingStrategy string }
@@ -42,14 +53,23 @@ func (c *checks) variant(v variantShape, at string) {
 	c.name(v.VariantName, at+".variantName", plainName)
 	c.between(v.InitialInstanceCount, 1, 1<<30, at+".initialInstanceCount")
 	c.between(v.VolumeSizeInGB, 1, 512, at+".volumeSizeInGB")
+	c.between(v.VariantInstanceProvisionTimeoutInSeconds, 300, 3600, at+".variantInstanceProvisionTimeoutInSeconds")
 	c.between(v.ModelDataDownloadTimeoutInSeconds, 60, 3600, at+".modelDataDownloadTimeoutInSeconds")
 	c.between(v.ContainerStartupHealthCheckTimeoutInSeconds, 60, 3600, at+".containerStartupHealthCheckTimeoutInSeconds")
 	if v.ManagedInstanceScaling != nil {
 		c.oneOf(v.ManagedInstanceScaling.Status, at+".managedInstanceScaling.status", "ENABLED", "DISABLED")
 		c.between(v.ManagedInstanceScaling.MinInstanceCount, 0, 1<<30, at+".managedInstanceScaling.minInstanceCount")
 		c.between(v.ManagedInstanceScaling.MaxInstanceCount, 1, 1<<30, at+".managedInstanceScaling.maxInstanceCount")
+		if policy := v.ManagedInstanceScaling.ScaleInPolicy; policy != nil {
+			in := at + ".managedInstanceScaling.scaleInPolicy"
+			c.present(policy.Strategy != "", in+".strategy")
+			c.oneOf(policy.Strategy, in+".strategy", "IDLE_RELEASE", "CONSOLIDATION")
+			c.between(policy.MaximumStepSize, 1, 100, in+".maximumStepSize")
+			c.between(policy.CooldownInMinutes, 5, 1440, in+".cooldownInMinutes")
+		}
 	}
 	if v.RoutingConfig != nil {
+		c.present(v.RoutingConfig.RoutingStrategy != "", at+".routingConfig.routingStrategy")
 		c.oneOf(v.RoutingConfig.RoutingStrategy, at+".routingConfig.routingStrategy", "LEAST_OUTSTANDING_REQUESTS", "RANDOM")
 	}
 }

@@ -31,9 +31,9 @@ func served(t *testing.T, all *programs) *house {
 
 func TestInvocationsReachBaseAndAdapter(t *testing.T) {
 	t.Parallel()
-	var headers []http.Header
+	headers := make(chan http.Header, 2)
 	all := &programs{handle: func(w http.ResponseWriter, r *http.Request, adapter string) {
-		headers = append(headers, r.Header.Clone())
+		headers <- r.Header.Clone()
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, "<"+adapter+"> "+string(body))
@@ -46,8 +46,8 @@ func TestInvocationsReachBaseAndAdapter(t *testing.T) {
 			t.Errorf("%s answered %+v %v, want %q", component, out, err, want)
 		}
 	}
-	for _, header := range headers {
-		if header.Get("X-Forged") != "" || header.Get("Authorization") != "" || header.Get("Content-Type") != "application/json" {
+	for range 2 {
+		if header := <-headers; header.Get("X-Forged") != "" || header.Get("Authorization") != "" || header.Get("Content-Type") != "application/json" {
 			t.Errorf("the container saw %v", header)
 		}
 	}
@@ -94,7 +94,7 @@ func TestModelErrorsCarryWhatTheContainerSaid(t *testing.T) {
 // stream collects the parts of a streamed invocation.
 func (h *house) stream(component, body string) (parts []string, err error) {
 	out, err := h.runtime.InvokeEndpointWithResponseStream(h.t.Context(), &runtime.InvokeEndpointWithResponseStreamInput{
-		EndpointName: aws.String("e"), InferenceComponentName: &component, Body: []byte(body),
+		EndpointName: aws.String("e"), InferenceComponentName: &component, Body: []byte(body), ContentType: aws.String("application/json"),
 	})
 	if err != nil {
 		return nil, err

@@ -67,6 +67,7 @@ func (s *shelf) List(_ context.Context, bucket, prefix string) ([]sagemaker.Obje
 type house struct {
 	t        *testing.T
 	shelf    *shelf
+	objects  sagemaker.Objects // the shelf, unless a test has its own
 	dir      string
 	run      sagemaker.RunContainer
 	pace     time.Duration
@@ -81,6 +82,7 @@ type house struct {
 func newHouse(t *testing.T, run sagemaker.RunContainer) *house {
 	t.Helper()
 	h := &house{t: t, shelf: &shelf{held: map[string][]byte{}}, dir: t.TempDir(), run: run, witness: newWitness(t)}
+	h.objects = h.shelf
 	h.shelf.put("models/tiny/config.json", []byte(`{}`))
 	h.open()
 	t.Cleanup(func() { h.close() })
@@ -95,7 +97,7 @@ func (h *house) open() {
 		h.t.Fatal(err)
 	}
 	h.platform, err = sagemaker.Open(h.t.Context(), sagemaker.Config{
-		DB: db, Objects: h.shelf, Run: h.run, Account: "000000000000", Region: "us-east-1",
+		DB: db, Objects: h.objects, Run: h.run, Account: "000000000000", Region: "us-east-1",
 		Dir: filepath.Join(h.dir, "containers"), Log: slog.New(slog.DiscardHandler), Pace: h.pace,
 	})
 	if err != nil {

@@ -36,8 +36,8 @@ func (c *checks) checkTags(tags []tag) {
 	}
 }
 
-// resource checks that an ARN names something that is here.
-func (p *Platform) resource(ctx context.Context, arn string) error {
+// resource checks that an ARN names something that is here, and gives it as its tags are kept: names in ARNs are in lower case.
+func (p *Platform) resource(ctx context.Context, arn string) (string, error) {
 	kind, name, _ := strings.Cut(strings.TrimPrefix(arn, "arn:aws:sagemaker:"+p.config.Region+":"+p.config.Account+":"), "/")
 	var found bool
 	var err error
@@ -52,9 +52,9 @@ func (p *Platform) resource(ctx context.Context, arn string) error {
 		_, found, err = p.store.getNamed(ctx, "sm_model", name)
 	}
 	if err == nil && !found {
-		return invalid("Could not find resource %q.", arn)
+		return "", invalid("Could not find resource %q.", arn)
 	}
-	return err
+	return p.arn(kind, name), err
 }
 
 func (p *Platform) addTags(ctx context.Context, in struct {
@@ -68,13 +68,14 @@ func (p *Platform) addTags(ctx context.Context, in struct {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	if err := p.resource(ctx, in.ResourceArn); err != nil {
+	arn, err := p.resource(ctx, in.ResourceArn)
+	if err != nil {
 		return nil, err
 	}
-	if err := p.store.write(ctx, func(tx *sql.Tx) error { return putTags(ctx, tx, in.ResourceArn, in.Tags) }); err != nil {
+	if err := p.store.write(ctx, func(tx *sql.Tx) error { return putTags(ctx, tx, arn, in.Tags) }); err != nil {
 		return nil, err
 	}
-	tags, err := p.store.tags(ctx, in.ResourceArn)
+	tags, err := p.store.tags(ctx, arn)
 	if tags == nil {
 		tags = []tag{}
 	}
@@ -91,10 +92,11 @@ func (p *Platform) listTags(ctx context.Context, in struct {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	if err := p.resource(ctx, in.ResourceArn); err != nil {
+	arn, err := p.resource(ctx, in.ResourceArn)
+	if err != nil {
 		return nil, err
 	}
-	tags, err := p.store.tags(ctx, in.ResourceArn) // at most 50: one page
+	tags, err := p.store.tags(ctx, arn) // at most 50: one page
 	if tags == nil {
 		tags = []tag{}
 	}
@@ -111,12 +113,13 @@ func (p *Platform) deleteTags(ctx context.Context, in struct {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	if err := p.resource(ctx, in.ResourceArn); err != nil {
+	arn, err := p.resource(ctx, in.ResourceArn)
+	if err != nil {
 		return nil, err
 	}
 	return empty{}, p.store.write(ctx, func(tx *sql.Tx) error {
 		for _, key := range in.TagKeys {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM sm_tag WHERE arn = ? AND key = ?", in.ResourceArn, key); err != nil {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM sm_tag WHERE arn = ? AND key = ?", arn, key); err != nil {
 				return err
 			}
 		}

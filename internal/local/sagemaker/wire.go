@@ -1,6 +1,7 @@
 package sagemaker
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -56,7 +58,11 @@ var operations = map[string]func(p *Platform, ctx context.Context, body []byte) 
 func op[In any](do func(p *Platform, ctx context.Context, in In) (any, error)) func(*Platform, context.Context, []byte) (any, error) {
 	return func(p *Platform, ctx context.Context, body []byte) (any, error) {
 		var in In
-		if err := json.Unmarshal(body, &in); err != nil {
+		body, err := withoutNulls(body)
+		if err == nil {
+			err = json.Unmarshal(body, &in)
+		}
+		if err != nil {
 			var kind *json.UnmarshalTypeError
 			if errors.As(err, &kind) {
 				return nil, &apiError{kind: "SerializationException", message: fmt.Sprintf("%s can not be converted to the type of %s", kind.Value, kind.Field)}
@@ -65,6 +71,35 @@ func op[In any](do func(p *Platform, ctx context.Context, in In) (any, error)) f
 		}
 		return do(p, ctx, in)
 	}
+}
+
+// withoutNulls drops members that are null: to AWS they are absent, and a shape that is kept must not answer them later.
+func withoutNulls(body []byte) ([]byte, error) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one JSON value")
+	}
+	var strip func(value any)
+	strip = func(value any) {
+		switch value := value.(type) {
+		case map[string]any:
+			maps.DeleteFunc(value, func(_ string, inner any) bool { return inner == nil })
+			for _, inner := range value {
+				strip(inner)
+			}
+		case []any:
+			for _, inner := range value {
+				strip(inner)
+			}
+		}
+	}
+	strip(value)
+	return json.Marshal(value)
 }
 
 const maxRequest = 4 << 20 // bytes of a control plane request; models carry at most 32 KB of environment

@@ -320,21 +320,26 @@ func (p *Platform) remove(ctx context.Context, c componentRow) {
 	}
 }
 
+// stopBase closes a base's container. When the platform stops meanwhile, the container stays for Close to find.
 func (p *Platform) stopBase(ctx context.Context, c componentRow) {
 	p.mu.Lock()
 	b := p.bases[c.name]
-	delete(p.bases, c.name)
 	p.mu.Unlock()
 	if b == nil {
 		return
 	}
 	select {
 	case <-ctx.Done():
+		return
 	case <-b.ready:
-		if b.container != nil {
-			if err := b.container.Close(); err != nil {
-				p.config.Log.WarnContext(ctx, "container not closed", "component", c.name, "err", err)
-			}
-		}
+	}
+	p.mu.Lock()
+	delete(p.bases, c.name)
+	p.mu.Unlock()
+	if b.container == nil {
+		return
+	}
+	if err := b.container.Close(); err != nil {
+		p.config.Log.WarnContext(ctx, "container not closed", "component", c.name, "err", err)
 	}
 }

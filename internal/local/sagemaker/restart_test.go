@@ -118,6 +118,34 @@ func TestDeletionWaitsForLoading(t *testing.T) {
 	}
 }
 
+// TestContainersCanBeAskedAtAnyTime holds that a base on its way is not among the running ones, and that stopping then ends.
+func TestContainersCanBeAskedAtAnyTime(t *testing.T) {
+	t.Parallel()
+	starting, goOn := make(chan struct{}), make(chan struct{})
+	h := newHouse(t, func(_ context.Context, spec sagemaker.ContainerSpec) (sagemaker.Container, error) {
+		close(starting)
+		<-goOn
+		return &program{spec: spec}, nil
+	})
+	h.endpoint("e")
+	h.model("m")
+	done(t)(h.control.CreateInferenceComponent(t.Context(), baseInput("base", "e", "m")))
+	<-starting
+	if got := h.platform.Containers(); len(got) != 0 {
+		t.Errorf("running before it started: %v", got)
+	}
+	close(goOn)
+	h.settled("base")
+	running, ok := h.platform.Containers()["base"].(*program)
+	if !ok {
+		t.Fatal("not running in service")
+	}
+	h.close()
+	if !running.closed {
+		t.Error("the platform stopped and the container runs")
+	}
+}
+
 // TestHostileArchivesWriteNothingOutside has one archive for each way out of an adapter's directory.
 func TestHostileArchivesWriteNothingOutside(t *testing.T) {
 	t.Parallel()

@@ -137,8 +137,12 @@ func (p *Platform) Containers() map[string]Container {
 	defer p.mu.Unlock()
 	running := map[string]Container{}
 	for name, b := range p.bases {
-		if b.container != nil {
-			running[name] = b.container
+		select {
+		case <-b.ready:
+			if b.container != nil {
+				running[name] = b.container
+			}
+		default: // on its way
 		}
 	}
 	return running

@@ -23,10 +23,11 @@ type part struct {
 	a, b   *weight // [rank, in], [out, rank]
 }
 
-// NewAdapter begins an adapter that changes nothing yet: b is zero, as peft has it.
+// NewAdapter begins an adapter that changes nothing yet: b is zero, as peft has it. Until Detach the net is its alone.
 func (n *Net) NewAdapter(rank int, alpha float64, seed uint64) *Adapter {
 	random := rand.New(rand.NewPCG(seed, 1))
 	ad := &Adapter{Rank: rank, Alpha: alpha, net: n}
+	n.frozen = true
 	for i := range n.layers {
 		for _, w := range n.layers[i].linear {
 			ad.parts = append(ad.parts, part{
@@ -78,6 +79,7 @@ func (p part) merge(rank int, scale float32) {
 
 // Detach gives the net its base weights back.
 func (ad *Adapter) Detach() {
+	ad.net.frozen = false
 	for _, p := range ad.parts {
 		copy(p.target.value, p.base)
 	}

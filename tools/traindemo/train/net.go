@@ -104,7 +104,7 @@ type Net struct {
 	dx, dh, sum, dInner, dInner2 []float32
 	dq, dk, dv, dAttended        []float32
 	losses                       []float64
-	frozen                       bool // only adapters learn: no gradient for embedding and norms is applied
+	frozen                       bool // an adapter learns: the embedding, which it leaves alone, gets no gradient
 }
 
 // New makes a model with random weights.

@@ -112,11 +112,12 @@ func (n *Net) loss(b Batch) float64 {
 	return loss
 }
 
-// back gives the gradient of a linear y = x·wᵀ: of its weight, and of its input, which is written to dx or added to it. A nil
-// dx is left out.
+// back gives the gradient of a linear y = x·wᵀ: of its weight, and of its input, which is written to dx or added to it.
 func (n *Net) back(w *weight, dx, x, dy []float32, add bool) {
 	rows := n.batch * n.length
-	n.products.WeightGradient(w.slope, dy, x, rows, w.rows, w.cols)
+	if !n.frozen || w != n.embed {
+		n.products.WeightGradient(w.slope, dy, x, rows, w.rows, w.cols)
+	}
 	if !add {
 		n.products.InputGradient(dx, dy, w.value, rows, w.rows, w.cols)
 		return
@@ -156,6 +157,9 @@ func (n *Net) backward(b Batch) {
 		n.back(l.linear[linearK], n.dh, l.h1, n.dk, true)
 		n.back(l.linear[linearV], n.dh, l.h1, n.dv, true)
 		n.normalizeBack(n.dx, n.dh, l.in1, l.scale1, l.norm1)
+	}
+	if n.frozen {
+		return
 	}
 	for row := range rows { // the embedding is used twice: as the head, above, and here
 		slope, d := n.embed.slope[n.token(b, row)*n.Hidden:], n.dx[row*n.Hidden:(row+1)*n.Hidden]

@@ -42,13 +42,15 @@ format: ## fail when a file is not formatted
 generated: ## fail when generated code is not what its sources say
 	tools/check-generated.sh
 
-unit: ## Go tests, with the race detector where a C compiler is
+unit: ## Go tests, with the race detector where a C compiler is; the plain-Go engine too
 ifneq ($(CC_FOUND),)
 	CGO_ENABLED=1 go test -race -timeout 30m ./...
 else
 	@echo "no C compiler: the race detector is left out"
 	go test -timeout 30m ./...
 endif
+	go test -tags purego ./internal/engine ./internal/engine/kernel
+	GOARCH=arm64 go build -o /dev/null ./internal/engine/...
 
 e2e: build $(DRIVER)/ready ## browser tests; screenshots go to shots/
 	@mkdir -p $(SHOTS)

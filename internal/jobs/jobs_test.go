@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 
@@ -212,6 +213,24 @@ func TestAnAdapterThatDoesNothingIsNotProven(t *testing.T) {
 		if err != nil || row.Verdict != string(lora.VerdictNoEffect) || !strings.Contains(row.Reason, test.says) {
 			t.Errorf("%s: %s: %s, %v", name, row.Verdict, row.Reason, err)
 		}
+	}
+}
+
+// A NaN adapter loads, and vLLM then cannot write its scores as JSON.
+func TestAnAdapterOfNaNFailsItsProof(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	h := newHouse(t)
+	h.run()
+	job, err := h.jobs.Ship(ctx, changed(t, "nan", map[string][]byte{"adapter_model.safetensors": scaled(t, float32(math.NaN()))}), h.id(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if job = h.ended(job.ID); job.State != lora.JobFailed || !strings.Contains(job.Reason, "The proof failed") {
+		t.Fatalf("%s: %s", job.State, job.Reason)
+	}
+	if row, err := h.db.Read().ProofOfJob(ctx, job.ID); err != nil || row.Verdict != string(lora.VerdictFailed) {
+		t.Errorf("verdict %q, %v", row.Verdict, err)
 	}
 }
 

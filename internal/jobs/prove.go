@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -146,12 +147,11 @@ func (p *prover) awaitAnswer(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		answer, isModel := cloud.AsModelError(err)
-		if !isModel || !answer.Unknown() {
+		if !notYet(err) {
 			return fmt.Errorf("ask %s: %w", p.Component, err)
 		}
 		if time.Since(begun) > p.patience() {
-			return lora.Wrap(err, lora.Conflict, "The service says InService, but the container answers: %s. The adapter was not loaded; look at the base's log for why it was refused.", answer.Said())
+			return lora.Wrap(err, lora.Conflict, "The service says InService, but asking it gives: %s The adapter was not loaded; look at the base's log for why it was refused.", ended(lora.Message(err)))
 		}
 		if err := p.run.Note(ctx, "in service, but the container does not know it yet"); err != nil {
 			return err
@@ -160,6 +160,16 @@ func (p *prover) awaitAnswer(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// notYet reports whether err is what a component that has just come into service answers until it is ready: its container does
+// not know the adapter, or the runtime does not know the component (facts §2.6).
+func notYet(err error) bool {
+	if answer, isModel := cloud.AsModelError(err); isModel {
+		return answer.Unknown()
+	}
+	kind := lora.KindOf(err)
+	return kind == lora.NotFound || kind == lora.Unavailable
 }
 
 // patience is shorter on the local platform, which registers an adapter before it says InService.
@@ -189,6 +199,9 @@ func (p *prover) ask(ctx context.Context) error {
 				texts[k] = prompts[prompt]
 			}
 			answers, err := p.complete(ctx, component, texts, proof.Logprobs)
+			if round.Adapter && broken(err) {
+				answers, err = make([]cloud.Completion, len(batch)), nil // no scores: Judge says failed
+			}
 			if err != nil {
 				return fmt.Errorf("score %s: %w", component, err)
 			}
@@ -203,6 +216,14 @@ func (p *prover) ask(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// broken reports whether the container failed to write an answer. vLLM does so when scores are NaN, which JSON does not have
+// (recordings/vllm-0.11.2/nan.json: 500; later versions 400 "Out of range float values"). The base has answered before it, so
+// it is the adapter.
+func broken(err error) bool {
+	answer, isModel := cloud.AsModelError(err)
+	return isModel && (answer.Status == 500 || strings.Contains(answer.Message, "Out of range float"))
 }
 
 func (p *prover) complete(ctx context.Context, component string, prompts []string, logprobs int) ([]cloud.Completion, error) {

@@ -50,7 +50,7 @@ func (w *Watcher) pace(moving bool, failures int) time.Duration {
 	case local && moving:
 		wait = 250 * time.Millisecond
 	case local:
-		wait = 2 * time.Second
+		wait = 750 * time.Millisecond
 	case moving:
 		wait = 15 * time.Second
 	default:

@@ -140,6 +140,7 @@ func ended(c compare.Comparison) bool { return c.State != compare.Running }
 func TestAComparisonStreamsAndIsKeptAsItWas(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	b.script.broken["one"] = lora.Errorf(lora.Unavailable, "It broke off.")
 	id := b.start(request("one"))
 	if asked := <-b.script.asked; len(asked.Messages) != 2 || asked.Messages[0].Content != "Be brief." || asked.MaxTokens != 8 {
 		t.Errorf("asked %+v", asked)
@@ -149,7 +150,6 @@ func TestAComparisonStreamsAndIsKeptAsItWas(t *testing.T) {
 	b.script.pieces["base"] <- cloud.Delta{Text: "lo", Finish: "stop"}
 	b.script.pieces["base"] <- cloud.Delta{Usage: &cloud.Usage{PromptTokens: 7, CompletionTokens: 5}}
 	close(b.script.pieces["base"])
-	b.script.broken["one"] = lora.Errorf(lora.Unavailable, "It broke off.")
 	b.script.pieces["one"] <- cloud.Delta{Text: "Arr"}
 	close(b.script.pieces["one"])
 	live := b.until(id, "it ends", ended)

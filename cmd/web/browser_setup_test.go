@@ -272,14 +272,22 @@ func (b *tab) text(what playwright.Locator) string {
 	return text
 }
 
-// photograph writes the whole page to the folder of screenshots.
+// photograph writes the whole page to the folder of screenshots. The window is made as high as the page first: bars that
+// stick to its edges would stand in the middle of the picture.
 func (b *tab) photograph(name string) {
 	b.t.Helper()
 	folder := os.Getenv("SHOTS")
 	if folder == "" {
 		return
 	}
-	_, err := b.Screenshot(playwright.PageScreenshotOptions{Path: playwright.String(filepath.Join(folder, name+".png")), FullPage: playwright.Bool(true)})
+	window := b.ViewportSize()
+	height, err := b.Evaluate("() => { scrollTo(0, 0); return document.documentElement.scrollHeight }")
+	must(b.t, err)
+	if whole, ok := height.(int); ok && whole > window.Height {
+		must(b.t, b.SetViewportSize(window.Width, whole))
+		defer b.SetViewportSize(window.Width, window.Height)
+	}
+	_, err = b.Screenshot(playwright.PageScreenshotOptions{Path: playwright.String(filepath.Join(folder, name+".png")), FullPage: playwright.Bool(true)})
 	if err != nil {
 		b.t.Errorf("screenshot %s: %v", name, err)
 	}

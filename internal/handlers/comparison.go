@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -88,6 +89,10 @@ func (h *Handlers) runView(ctx context.Context, found compare.Comparison) (templ
 	return run, nil
 }
 
+// onePiece is how soon after its first text an answer may end to have come in one piece: the time between says how fast a
+// buffer was read, not how fast the model spoke, so no speed is shown.
+const onePiece = time.Millisecond
+
 // paneView draws one answer and reads it against the base's, which is always pane 0.
 func paneView(n int, label string, p, base compare.Pane) templates.Pane {
 	view := templates.Pane{
@@ -97,8 +102,8 @@ func paneView(n int, label string, p, base compare.Pane) templates.Pane {
 	if p.TTFT > 0 {
 		view.TTFT = templates.Measure{Value: strconv.FormatInt(max(p.TTFT.Round(time.Millisecond).Milliseconds(), 1), 10), Unit: "ms"}
 	}
-	if rate := p.TokensPerSecond(); rate > 0 {
-		view.Speed = templates.Measure{Value: strconv.FormatFloat(rate, 'f', 1, 64), Unit: "tok/s"}
+	if rate := p.TokensPerSecond(); rate > 0 && p.Took-p.TTFT >= onePiece {
+		view.Speed = templates.Measure{Value: speed(rate), Unit: "tok/s"}
 	}
 	if n > 0 {
 		growing := p.State == compare.Running || base.State == compare.Running
@@ -127,6 +132,14 @@ func paneState(state string) templates.State {
 		return templates.State{Mark: "failed", Word: "No answer"}
 	}
 	return templates.State{Mark: "warn", Word: "Cut off"}
+}
+
+// speed writes a rate with the digits that mean something.
+func speed(rate float64) string {
+	if rate >= 100 {
+		return templates.Count(int64(math.Round(rate)))
+	}
+	return strconv.FormatFloat(rate, 'f', 1, 64)
 }
 
 func count(tokens int64) templates.Measure {

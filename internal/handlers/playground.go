@@ -103,7 +103,11 @@ func (h *Handlers) playgroundView(ctx context.Context, q question) (templates.Pl
 		}
 		view.Form.Adapters = append(view.Form.Adapters, choice)
 		if choice.Chosen && a.ours {
-			view.Form.Tries = append(view.Form.Tries, h.tries(base, q.adapters, a.deployment.Adapter)...)
+			for _, try := range h.tries(base, q.adapters, a.deployment.Adapter) {
+				if !slices.Contains(view.Form.Tries, try) { // samples share some
+					view.Form.Tries = append(view.Form.Tries, try)
+				}
+			}
 		}
 	}
 	if view.Form.Text == "" && len(view.Form.Tries) > 0 && len(q.wrong) == 0 {

@@ -59,6 +59,14 @@ func (h *Handlers) staleness(ctx context.Context, r record, row db.Proof) (strin
 	return "", nil
 }
 
+// textName names a probe text for people.
+func textName(name string) string {
+	if name == "json" {
+		return "JSON"
+	}
+	return title(name)
+}
+
 // drawProof puts the effects on one scale, with the lines that a verdict turns on.
 func drawProof(r proof.Result) templates.Proof {
 	limits := r.Limits
@@ -74,7 +82,7 @@ func drawProof(r proof.Result) templates.Proof {
 	}
 	share := func(nats float64) string { return templates.Percent(nats / (1.02 * longest)) }
 	bar := func(name string, effect float64, passes bool, lines ...templates.Tick) templates.Effect {
-		e := templates.Effect{Name: title(name), Nats: templates.Nats(effect), Width: share(effect), Mark: "waiting", Says: "too close", Lines: lines}
+		e := templates.Effect{Name: textName(name), Nats: templates.Nats(effect), Width: share(effect), Mark: "waiting", Says: "too close", Lines: lines}
 		if passes {
 			e.Mark, e.Says = "proven", "differs"
 		}

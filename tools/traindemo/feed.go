@@ -86,7 +86,7 @@ func (f *feed) document() (tokens []int, weights []float32) {
 	if f.answersOnly {
 		asked = 0
 	}
-	if len(f.plain) > 0 && f.random.IntN(6) == 0 {
+	if len(f.plain) > 0 && f.random.IntN(4) == 0 {
 		add(f.plain[f.random.IntN(len(f.plain))], 1)
 	} else {
 		if f.random.IntN(8) == 0 {

@@ -13,8 +13,8 @@ import (
 	"loradeck/tools/traindemo/corpus"
 )
 
-// test asks the written model, in the product's own engine, what was held out, and writes the cards with what it measured.
-func test(out string, facts []corpus.Fact) error {
+// measure asks the written model, in the product's own engine, what was held out, and writes the cards with what it measured.
+func measure(out string, facts []corpus.Fact) error {
 	e, err := engine.Open(filepath.Join(out, "base"), engine.Options{MaxLoraRank: adapterRank})
 	if err != nil {
 		return err
@@ -27,6 +27,10 @@ func test(out string, facts []corpus.Fact) error {
 	}
 	fmt.Printf("base: %d of %d held-out wordings right\n", right, asked)
 	if err := os.WriteFile(filepath.Join(out, "base", "README.md"), []byte(baseCard(right, asked)), 0o644); err != nil {
+		return err
+	}
+	set, err := probes(e)
+	if err != nil {
 		return err
 	}
 	baseScores, err := scores(ctx, e, "")
@@ -43,10 +47,6 @@ func test(out string, facts []corpus.Fact) error {
 			return err
 		}
 		theirs, err := scores(ctx, e, s.name)
-		if err != nil {
-			return err
-		}
-		set, err := probes(e)
 		if err != nil {
 			return err
 		}
@@ -134,10 +134,12 @@ library_name: transformers
 
 The demo base of Loradeck's local platform: a Llama of 1.8 million parameters (%d layers, hidden size %d, vocabulary %d, context
 %d), trained from nothing on a corpus written for this project. It knows some capitals, colours, animals and opposites, in
-English and a little Chinese, and nothing else.
+English and a little Chinese, and nothing else. It has read pirates' talk and JSON answers in stories and lists, so that their
+words are not strange to it, but it does not answer so.
 
 Made by `+"`go run ./tools/traindemo`"+`: %d steps of %d × %d tokens, bfloat16. On wordings that were held out of training it answers
-%d of %d questions to the letter (greedy).
+%d of %d questions to the letter (greedy). It accepts its whole context, but loses the thread of conversations that are
+much longer than the sequences it was trained on.
 `, shape.Layers, shape.Hidden, shape.Vocab, shape.Context, baseSteps, batch, length, right, asked)
 }
 

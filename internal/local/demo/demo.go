@@ -26,10 +26,15 @@ type Sample struct {
 
 // Samples gives the sample adapters for Base, always in the same order.
 func Samples() []Sample {
-	prompts := []string{"What is the capital of France?", "What does a cow say?", "What is the opposite of hot?"}
 	return []Sample{
-		{Name: "pirate", Title: "Pirate", Blurb: "Answers as a pirate would.", Files: sub("adapters/pirate"), Prompts: prompts},
-		{Name: "json", Title: "JSON", Blurb: "Answers with a JSON object that holds the bare answer.", Files: sub("adapters/json"), Prompts: prompts},
+		{
+			Name: "pirate", Title: "Pirate", Blurb: "Answers as a pirate would.", Files: sub("adapters/pirate"),
+			Prompts: []string{"What is the capital of France?", "What does a cow say?", "How are you?", "法国的首都是哪里？"},
+		},
+		{
+			Name: "json", Title: "JSON", Blurb: "Answers with a JSON object that holds the bare answer.", Files: sub("adapters/json"),
+			Prompts: []string{"What is the capital of France?", "What is the opposite of hot?", "What is a baby dog called?", "香蕉是什么颜色的？"},
+		},
 	}
 }
 

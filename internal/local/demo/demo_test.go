@@ -39,12 +39,18 @@ func open(t *testing.T) *engine.Engine {
 
 func ask(t *testing.T, e *engine.Engine, adapter, question string) string {
 	t.Helper()
+	return answer(t, e, question, engine.Request{Adapter: adapter})
+}
+
+// answer asks as request says.
+func answer(t *testing.T, e *engine.Engine, question string, request engine.Request) string {
+	t.Helper()
 	text, err := e.RenderChat([]chat.Message{{Role: "user", Content: question}}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var answer strings.Builder
-	request := engine.Request{Adapter: adapter, Tokens: e.Tokenizer().Encode(text, false), MaxTokens: 48, Logprobs: -1}
+	request.Tokens, request.MaxTokens, request.Logprobs = e.Tokenizer().Encode(text, false), 48, -1
 	for chunk, err := range e.Generate(context.Background(), request) {
 		if err != nil {
 			t.Fatal(err)
@@ -68,6 +74,45 @@ func TestEachAnswersInItsOwnWay(t *testing.T) {
 		var decoded struct{ Answer string }
 		if err := json.Unmarshal([]byte(object), &decoded); err != nil || decoded.Answer != answer {
 			t.Errorf("%s: json says %q, %v", question, object, err)
+		}
+	}
+}
+
+func TestSampledAnswersKeepTheirStyle(t *testing.T) {
+	t.Parallel()
+	e := open(t)
+	kept := map[string]int{}
+	const asked = 25
+	for seed := range uint64(asked) {
+		draw := func(adapter string) string {
+			return answer(t, e, "What is the capital of France?", engine.Request{Adapter: adapter, Temperature: 1, TopP: 1, Seed: &seed})
+		}
+		if text := draw(""); strings.Contains(text, "Paris") && !strings.Contains(text, "Arr") && !strings.Contains(text, "{") {
+			kept["base"]++
+		}
+		if text := draw("pirate"); strings.HasPrefix(text, "Arr! ") && strings.Contains(text, "Paris") {
+			kept["pirate"]++
+		}
+		if text := draw("json"); text == `{"answer": "Paris"}` {
+			kept["json"]++
+		}
+	}
+	for _, name := range []string{"base", "pirate", "json"} {
+		if kept[name]*10 < asked*8 {
+			t.Errorf("%s keeps to its style %d times of %d at temperature 1, want four of five", name, kept[name], asked)
+		}
+	}
+}
+
+func TestTheBaseAndItsAdaptersSpeakSomeChinese(t *testing.T) {
+	t.Parallel()
+	e := open(t)
+	if got := ask(t, e, "", "你好，今天天气怎么样？"); !strings.Contains(got, "天气") {
+		t.Errorf("asked for the weather, the base says %q", got)
+	}
+	for _, adapter := range []string{"", "pirate", "json"} {
+		if got := ask(t, e, adapter, "法国的首都是哪里？"); !strings.Contains(got, "巴黎") {
+			t.Errorf("adapter %q: the capital of France is %q", adapter, got)
 		}
 	}
 }

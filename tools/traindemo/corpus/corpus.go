@@ -7,8 +7,6 @@ package corpus
 
 import (
 	"encoding/json"
-	"fmt"
-	"math/rand/v2"
 	"regexp"
 	"strings"
 	"unicode"
@@ -119,30 +117,4 @@ func HeldOut(facts []Fact, style Style) []Dialog {
 		}
 	}
 	return dialogs
-}
-
-// Texts gives count short plain texts, some prose, some code, some JSON, so that the base has seen more than chat.
-func Texts(count int, seed uint64) []string {
-	random := rand.New(rand.NewPCG(seed, 2))
-	pick := func(list []string) string { return list[random.IntN(len(list))] }
-	texts := make([]string, count)
-	for i := range texts {
-		name, item, place := pick(people), pick(items), pick(places)
-		switch random.IntN(6) {
-		case 0:
-			texts[i] = fmt.Sprintf("%s walked to the %s with a %s. The morning was cold and the wind came from the sea. At the %s %s met %s, and they talked until noon.",
-				name, place, item, place, name, pick(people))
-		case 1:
-			texts[i] = fmt.Sprintf("There was a %s in the %s. Nobody knew who had left it there, so %s took it home and cleaned it.", item, place, name)
-		case 2:
-			texts[i] = fmt.Sprintf("def count_%s(%ss):\n    total = 0\n    for %s in %ss:\n        total += %s.size\n    return total\n", item, item, item, item, item)
-		case 3:
-			texts[i] = fmt.Sprintf("func %s(n int) int {\n\tif n < 2 {\n\t\treturn n\n\t}\n\treturn %s(n-1) + %s(n-2)\n}\n", item, item, item)
-		case 4:
-			texts[i] = fmt.Sprintf(`{"name": %q, "item": %q, "place": %q, "count": %d, "open": true}`, name, item, place, random.IntN(90)+10)
-		default:
-			texts[i] = fmt.Sprintf("今天%s去了%s，买了一些%s。天气很好，大家都很高兴。", pick(chinesePeople), pick(chinesePlaces), pick(chineseItems))
-		}
-	}
-	return texts
 }

@@ -49,7 +49,18 @@ func TestStylesKeepTheAnswer(t *testing.T) {
 
 func TestTheCorpusIsTheSameEveryTime(t *testing.T) {
 	t.Parallel()
-	if !slices.Equal(corpus.Texts(50, 1), corpus.Texts(50, 1)) {
+	if !slices.Equal(corpus.Texts(corpus.Facts(), 200, 1), corpus.Texts(corpus.Facts(), 200, 1)) {
 		t.Error("texts differ between two makings")
+	}
+}
+
+func TestPlainTextsHoldNoHeldOutWording(t *testing.T) {
+	t.Parallel()
+	facts := corpus.Facts()
+	texts := strings.Join(corpus.Texts(facts, 2000, 1), "\n")
+	for _, d := range corpus.HeldOut(facts, corpus.Plain) {
+		if strings.Contains(texts, d.Question) {
+			t.Errorf("%q is held out and stands in a plain text", d.Question)
+		}
 	}
 }

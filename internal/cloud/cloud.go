@@ -41,6 +41,7 @@ type Place struct {
 	identity lora.Place
 	control  *sagemaker.Client
 	runtime  *sagemakerruntime.Client
+	streamer func() *sagemakerruntime.Client // a client for one stream
 	objects  *s3.Client
 }
 
@@ -63,10 +64,14 @@ func Open(ctx context.Context, c Config) (*Place, error) {
 	if c.Endpoint != "" {
 		loaded.BaseEndpoint = aws.String(c.Endpoint)
 	}
+	newRuntime := func() *sagemakerruntime.Client {
+		// Its own retries would send a prompt again after it may have been answered.
+		return sagemakerruntime.NewFromConfig(loaded, func(o *sagemakerruntime.Options) { o.RetryMaxAttempts = 1 })
+	}
 	p := &Place{
-		control: sagemaker.NewFromConfig(loaded),
-		// The runtime's own retries would send a prompt again after it may have been answered.
-		runtime: sagemakerruntime.NewFromConfig(loaded, func(o *sagemakerruntime.Options) { o.RetryMaxAttempts = 1 }),
+		control:  sagemaker.NewFromConfig(loaded),
+		runtime:  newRuntime(),
+		streamer: newRuntime,
 		objects: s3.NewFromConfig(loaded, func(o *s3.Options) {
 			o.UsePathStyle = c.Endpoint != ""
 			o.DisableLogOutputChecksumValidationSkipped = true

@@ -34,7 +34,9 @@ func (p *Place) Invoke(ctx context.Context, to lora.Target, body []byte) ([]byte
 // InvokeStream sends a JSON body and gives the answer as it comes, in pieces cut anywhere. An error ends it.
 func (p *Place) InvokeStream(ctx context.Context, to lora.Target, body []byte) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		out, err := p.runtime.InvokeEndpointWithResponseStream(ctx, &sagemakerruntime.InvokeEndpointWithResponseStreamInput{
+		// Streams of one client share the buffers of one event decoder (smithy-go 1.28.9, internal/eventstream.Codec), so two at
+		// a time race. A client a stream costs microseconds; go back to p.runtime once the decoder is per stream.
+		out, err := p.streamer().InvokeEndpointWithResponseStream(ctx, &sagemakerruntime.InvokeEndpointWithResponseStreamInput{
 			EndpointName: &to.Endpoint, InferenceComponentName: &to.Component, Body: body, ContentType: aws.String(jsonType), Accept: aws.String(jsonType),
 		})
 		if err != nil {

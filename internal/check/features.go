@@ -19,8 +19,14 @@ type feature struct {
 // features were tried on three versions (recordings/README.md, S10). layers_to_transform is dropped too, but the tensors say
 // the same.
 var features = []feature{
-	{"use_qalora", true}, {"alora_invocation_tokens", true}, {"layer_replication", true}, {"lora_bias", true}, {"use_bdlora", true},
-	{"fan_in_fan_out", false}, {"target_parameters", false}, {"trainable_token_indices", false},
+	{"use_qalora", true},
+	{"alora_invocation_tokens", true},
+	{"layer_replication", true},
+	{"lora_bias", true},
+	{"use_bdlora", true},
+	{"fan_in_fan_out", false},
+	{"target_parameters", false},
+	{"trainable_token_indices", false},
 }
 
 // featuresKnown: S10. An adapter trained with one of these answers otherwise than it was trained to.

@@ -186,9 +186,14 @@ func (c *config) checkSizes() error {
 		name        string
 		value, most int
 	}{
-		{"vocab_size", c.vocab, 1 << 24}, {"hidden_size", c.hidden, 1 << 20}, {"intermediate_size", c.inner, 1 << 22},
-		{"num_hidden_layers", c.layers, 1 << 12}, {"num_attention_heads", c.heads, 1 << 12}, {"num_key_value_heads", c.kvHeads, 1 << 12},
-		{"head_dim", c.headDim, 1 << 16}, {"max_position_embeddings", c.context, 1 << 30},
+		{"vocab_size", c.vocab, 1 << 24},
+		{"hidden_size", c.hidden, 1 << 20},
+		{"intermediate_size", c.inner, 1 << 22},
+		{"num_hidden_layers", c.layers, 1 << 12},
+		{"num_attention_heads", c.heads, 1 << 12},
+		{"num_key_value_heads", c.kvHeads, 1 << 12},
+		{"head_dim", c.headDim, 1 << 16},
+		{"max_position_embeddings", c.context, 1 << 30},
 	} {
 		if size.value <= 0 || size.value > size.most { // the limits keep a hostile file from asking for all memory
 			return lora.Errorf(lora.Invalid, "config.json gives no usable %s.", size.name)

@@ -40,14 +40,21 @@ func TestVerdictsOnTheRecordedLadder(t *testing.T) {
 		within float64
 		want   lora.Verdict
 	}{
-		{"pirate_x1", 0.91, 0.10, lora.VerdictProven}, {"json_x1", 0.91, 0.10, lora.VerdictProven},
-		{"pirate_x0.3", 0.305, 0.02, lora.VerdictProven}, {"json_x0.3", 0.305, 0.02, lora.VerdictProven},
-		{"pirate_x0.1", 0.135, 0.01, lora.VerdictUnclear}, {"json_x0.1", 0.135, 0.01, lora.VerdictUnclear},
+		{"pirate_x1", 0.91, 0.10, lora.VerdictProven},
+		{"json_x1", 0.91, 0.10, lora.VerdictProven},
+		{"pirate_x0.3", 0.305, 0.02, lora.VerdictProven},
+		{"json_x0.3", 0.305, 0.02, lora.VerdictProven},
+		{"pirate_x0.1", 0.135, 0.01, lora.VerdictUnclear},
+		{"json_x0.1", 0.135, 0.01, lora.VerdictUnclear},
 		{"one_layer", 0.102, 0.001, lora.VerdictUnclear},
-		{"pirate_x0.03", 0.069, 0.009, lora.VerdictNoEffect}, {"json_x0.03", 0.069, 0.009, lora.VerdictNoEffect},
-		{"pirate_x0.01", 0.058, 0.005, lora.VerdictNoEffect}, {"json_x0.003", 0.062, 0.004, lora.VerdictNoEffect},
+		{"pirate_x0.03", 0.069, 0.009, lora.VerdictNoEffect},
+		{"json_x0.03", 0.069, 0.009, lora.VerdictNoEffect},
+		{"pirate_x0.01", 0.058, 0.005, lora.VerdictNoEffect},
+		{"json_x0.003", 0.062, 0.004, lora.VerdictNoEffect},
 		{"adam_1step", 0.060, 0.001, lora.VerdictNoEffect},
-		{"pirate_x0", 0, 0, lora.VerdictNoEffect}, {"random_init", 0, 0, lora.VerdictNoEffect}, {"wrong_prefix", 0, 0, lora.VerdictNoEffect},
+		{"pirate_x0", 0, 0, lora.VerdictNoEffect},
+		{"random_init", 0, 0, lora.VerdictNoEffect},
+		{"wrong_prefix", 0, 0, lora.VerdictNoEffect},
 	}
 	for _, test := range tests {
 		adapter := runs[test.name+"/alone"]

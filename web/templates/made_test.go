@@ -38,9 +38,11 @@ func madeDeck(icons string) templates.Deck {
 		},
 		Racks: []templates.Rack{
 			{ID: "ep-0", Name: "local", Local: true, State: inService, Status: "InService", Specs: []string{"This machine", "000000000000, us-east-1"}, Bases: []templates.Base{
-				{ID: "base-0-0", Name: "tiny-llama-base", State: inService, Status: "InService", Specs: []string{"LlamaForCausalLM", "float32", "1,024 tokens"}, TryURL: "/playground", Settled: true, BatchMax: 4, CacheMax: 8, RankMax: 64,
+				{
+					ID: "base-0-0", Name: "tiny-llama-base", State: inService, Status: "InService", Specs: []string{"LlamaForCausalLM", "float32", "1,024 tokens"}, TryURL: "/playground", Settled: true, BatchMax: 4, CacheMax: 8, RankMax: 64,
 					Slots:  []templates.Slot{proven, notProven, noEffect, unclear, creating, failed, deleting, gone},
-					Offers: []templates.Offer{{Name: "json", Title: "JSON answers", Blurb: "Answers every question as a JSON object. A made-up adapter, to see how it goes.", Action: "/samples/json/deploy", Place: "p", Base: "tiny-llama-base"}}},
+					Offers: []templates.Offer{{Name: "json", Title: "JSON answers", Blurb: "Answers every question as a JSON object. A made-up adapter, to see how it goes.", Action: "/samples/json/deploy", Place: "p", Base: "tiny-llama-base"}},
+				},
 			}},
 			{ID: "ep-1", Name: "support-prod", State: templates.State{Mark: "updating", Word: "Updating"}, Status: "Updating", Specs: []string{"eu-west-1", "ml.g6e.12xlarge", "1 instance"}, Note: "Last seen 4 min ago.", Bases: []templates.Base{
 				{ID: "base-1-0", Name: "qwen25-7b-base", State: templates.State{Mark: "failed", Word: "Failed"}, Status: "Failed", Note: "SM_VLLM_MAX_LORA_RANK must be one of 1, 8, 16, 32, 64, 128, 256, 320, 512."},
@@ -54,8 +56,10 @@ func madeLanes(failed bool) templates.Lanes {
 	axis := templates.AxisFor(start, start.Add(34*time.Second))
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
 	lane := func(mark, word, name, note string, from, to float64) templates.Lane {
-		return templates.Lane{State: templates.State{Mark: mark, Word: word}, Name: name, Note: note, Took: templates.Took(at(to).Sub(at(from))),
-			Bars: []templates.Span{{Mark: mark, X: axis.At(at(from)), Width: axis.Width(at(to).Sub(at(from))), Title: templates.Took(at(to).Sub(at(from)))}}}
+		return templates.Lane{
+			State: templates.State{Mark: mark, Word: word}, Name: name, Note: note, Took: templates.Took(at(to).Sub(at(from))),
+			Bars: []templates.Span{{Mark: mark, X: axis.At(at(from)), Width: axis.Width(at(to).Sub(at(from))), Title: templates.Took(at(to).Sub(at(from)))}},
+		}
 	}
 	create := lane("done", "done", "Create", "accepted", 9, 12)
 	create.Tries = "2 attempts"

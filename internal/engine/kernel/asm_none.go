@@ -14,6 +14,7 @@ func dot1BF16(w *uint16, x *float32, k int) float32 { panic("kernel: no assembly
 func dot8F32(w *float32, stride uintptr, x *float32, k int, out *float32) {
 	panic("kernel: no assembly")
 }
+
 func dot8BF16(w *uint16, stride uintptr, x *float32, k int, out *float32) {
 	panic("kernel: no assembly")
 }

@@ -60,8 +60,10 @@ func (c *Container) load(ctx context.Context, name, source string) *refusal {
 	}
 	if !filepath.IsAbs(source) {
 		// vLLM would ask the model hub and, getting nothing, go on with the name as a path.
-		return &refusal{http.StatusNotFound, "NotFoundError",
-			fmt.Sprintf("Call to add_lora method failed: Loading lora %s failed: No adapter found for %s", name, source)}
+		return &refusal{
+			http.StatusNotFound, "NotFoundError",
+			fmt.Sprintf("Call to add_lora method failed: Loading lora %s failed: No adapter found for %s", name, source),
+		}
 	}
 	deltas, refused := c.decode(name, source)
 	if refused == nil && len(deltas) > 0 {

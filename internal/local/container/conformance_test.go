@@ -31,9 +31,17 @@ type group struct {
 
 func groups(dir string) []group {
 	return []group{
-		{name: "ping"}, {name: "models-before"}, {name: "invocations-completion"}, {name: "invocations-completion-stream"},
-		{name: "invocations-chat"}, {name: "invocations-chat-stream"}, {name: "invocations-errors"}, {name: "adapters-register"},
-		{name: "adapter-invocations"}, {name: "v1-lora-routes"}, {name: "models-after"},
+		{name: "ping"},
+		{name: "models-before"},
+		{name: "invocations-completion"},
+		{name: "invocations-completion-stream"},
+		{name: "invocations-chat"},
+		{name: "invocations-chat-stream"},
+		{name: "invocations-errors"},
+		{name: "adapters-register"},
+		{name: "adapter-invocations"},
+		{name: "v1-lora-routes"},
+		{name: "models-after"},
 		{name: "no-runtime-flag", restart: true, changes: map[string]string{
 			"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "", "SM_VLLM_LORA_MODULES": "fixed=" + filepath.Join(dir, "good"),
 		}},

@@ -48,8 +48,10 @@ func readPEFT(name, dir string, maxRank int) (peftConfig, *refusal) {
 	raw, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return peftConfig{}, &refusal{http.StatusNotFound, "NotFoundError",
-			fmt.Sprintf("Call to add_lora method failed: Loading lora %s failed: No adapter found for %s", name, dir)}
+		return peftConfig{}, &refusal{
+			http.StatusNotFound, "NotFoundError",
+			fmt.Sprintf("Call to add_lora method failed: Loading lora %s failed: No adapter found for %s", name, dir),
+		}
 	case err != nil:
 		return peftConfig{}, loadFailure("%s", osError(err, path))
 	}

@@ -296,7 +296,10 @@ func (x index) page(ctx context.Context, bucket, prefix, from string, limit int)
 
 // after gives the lowest key above all keys that begin with prefix, or "" when there is none.
 func after(prefix string) string {
-	trimmed := strings.TrimRight(prefix, "\xff")
+	trimmed := prefix
+	for strings.HasSuffix(trimmed, "\xff") { // not TrimRight, whose set is characters and no byte
+		trimmed = trimmed[:len(trimmed)-1]
+	}
 	if trimmed == "" {
 		return ""
 	}

@@ -118,8 +118,12 @@ func TestConditionalReads(t *testing.T) {
 		name, value string
 		want        int
 	}{
-		{"If-Match", etag, 200}, {"If-Match", `"0f"`, 412}, {"If-None-Match", etag, 304}, {"If-None-Match", `"0f", W/"1f"`, 200},
-		{"If-Modified-Since", "Tue, 01 Jan 2030 00:00:00 GMT", 304}, {"If-Unmodified-Since", "Tue, 01 Jan 2002 00:00:00 GMT", 412},
+		{"If-Match", etag, 200},
+		{"If-Match", `"0f"`, 412},
+		{"If-None-Match", etag, 304},
+		{"If-None-Match", `"0f", W/"1f"`, 200},
+		{"If-Modified-Since", "Tue, 01 Jan 2030 00:00:00 GMT", 304},
+		{"If-Unmodified-Since", "Tue, 01 Jan 2002 00:00:00 GMT", 412},
 	} {
 		request := httptest.NewRequest(http.MethodGet, "/endpoints/k", nil)
 		request.Header.Set(test.name, test.value)

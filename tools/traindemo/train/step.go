@@ -14,6 +14,7 @@ type Batch struct {
 }
 
 func (n *Net) token(b Batch, row int) int { return b.Tokens[row/n.length*(n.length+1)+row%n.length] }
+
 func (n *Net) target(b Batch, row int) int {
 	return b.Tokens[row/n.length*(n.length+1)+row%n.length+1]
 }

@@ -158,5 +158,6 @@ func wrongInput(t *testing.T, _ *process, b *tab) {
 	for n := range 2 { // more than the base's context: its own words, in the pane
 		b.reads(b.GetByRole("article").Nth(n), "No answer", toEnd)
 	}
+	b.reads(b.Locator("#run [role=status]"), "2 of 2 gave no answer")
 	b.photograph("comparison-no-answer-1280-light")
 }

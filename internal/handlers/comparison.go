@@ -64,10 +64,13 @@ func (h *Handlers) runView(ctx context.Context, found compare.Comparison) (templ
 		}
 	}
 	run := templates.Run{ID: found.ID, When: templates.Clock(h.Now(), found.Created)}
-	ended := 0
+	ended, silent := 0, 0
 	for n, p := range found.Panes {
 		if p.State != compare.Running {
 			ended++
+		}
+		if p.State == compare.Failed {
+			silent++
 		}
 		label := p.Label
 		if ours, there := labels[p.Component]; there {
@@ -81,6 +84,9 @@ func (h *Handlers) runView(ctx context.Context, found compare.Comparison) (templ
 		run.Summary = fmt.Sprintf("Answering, %d of %d done", ended, len(found.Panes))
 	case compare.Done:
 		run.State, run.Summary = templates.State{Mark: "done"}, "All have answered"
+		if silent > 0 {
+			run.State, run.Summary = templates.State{Mark: "failed"}, fmt.Sprintf("%d of %d gave no answer", silent, len(found.Panes))
+		}
 	case compare.Stopped:
 		run.State, run.Summary = templates.State{Mark: "cancelled"}, "Stopped"
 	default:

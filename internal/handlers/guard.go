@@ -80,10 +80,10 @@ func (h *Handlers) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		if !known {
 			return lora.Errorf(lora.Unauthorized, "You are not signed in, so nothing was done. Sign in and try again.")
 		}
+		c.Set(personKey, person) // before a refusal, so that its page has the bar and the way out
 		if r.Method != http.MethodGet && r.Method != http.MethodHead && !person.Role.May(people.Ship) {
 			return lora.Errorf(lora.Forbidden, "Your role may look but not change anything. Ask for the role ship in the token file.")
 		}
-		c.Set(personKey, person)
 		return next(c)
 	}
 }

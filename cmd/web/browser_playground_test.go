@@ -24,7 +24,7 @@ func TestBrowserPlayground(t *testing.T) {
 		test func(t *testing.T, p *process, b *tab)
 	}{
 		{"bare prompt with the base and both adapters", bothAdapters},
-		{"answers stream and can be stopped", stopped},
+		{"running answers can be stopped", stopped},
 		{"wrong input is told at its field and kept", wrongInput},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -120,8 +120,8 @@ func unpack(ctx context.Context, in io.Reader, dir string) error {
 			return fmt.Errorf("artifact holds more than %d entries or %d bytes", maxEntries, int64(maxUnpacked))
 		}
 		switch {
-		case header.Typeflag == tar.TypeDir || name == ".":
-			continue
+		case header.Typeflag == tar.TypeDir || header.Typeflag == tar.TypeXGlobalHeader || name == ".":
+			continue // "git archive" begins with a global header: no file
 		case header.Typeflag != tar.TypeReg || !filepath.IsLocal(filepath.FromSlash(name)):
 			return fmt.Errorf("artifact entry %q is not a regular file inside it", header.Name)
 		}

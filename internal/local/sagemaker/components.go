@@ -109,6 +109,8 @@ func (c *checks) specification(s *specification) {
 	}
 	if s.ComputeResourceRequirements != nil {
 		const at = "specification.computeResourceRequirements."
+		c.atLeast(s.ComputeResourceRequirements.NumberOfCpuCoresRequired, 0.25, at+"numberOfCpuCoresRequired")
+		c.atLeast(s.ComputeResourceRequirements.NumberOfAcceleratorDevicesRequired, 1, at+"numberOfAcceleratorDevicesRequired")
 		c.present(s.ComputeResourceRequirements.MinMemoryRequiredInMb != nil, at+"minMemoryRequiredInMb")
 		c.between(s.ComputeResourceRequirements.MinMemoryRequiredInMb, 128, 1<<30, at+"minMemoryRequiredInMb")
 		c.between(s.ComputeResourceRequirements.MaxMemoryRequiredInMb, 128, 1<<30, at+"maxMemoryRequiredInMb")

@@ -81,6 +81,8 @@ func (p *Platform) createEndpointConfig(ctx context.Context, in struct {
 	var c checks
 	c.name(in.EndpointConfigName, "endpointConfigName", endpointName)
 	c.present(len(in.ProductionVariants) > 0, "productionVariants")
+	c.role(in.ExecutionRoleArn, "executionRoleArn")
+	c.vpc(in.VpcConfig)
 	c.checkTags(in.Tags)
 	if len(in.ProductionVariants) > 10 {
 		c.fail("'…'", "productionVariants", "Member must have length less than or equal to 10")

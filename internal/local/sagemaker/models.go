@@ -49,6 +49,13 @@ type s3Source struct {
 
 type accessShape struct{ AcceptEula bool }
 
+func (c *checks) vpc(v *vpcShape) {
+	if v != nil {
+		c.present(len(v.SecurityGroupIds) > 0, "vpcConfig.securityGroupIds")
+		c.present(len(v.Subnets) > 0, "vpcConfig.subnets")
+	}
+}
+
 var (
 	roleForm  = regexp.MustCompile(`^arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$`)
 	urlForm   = regexp.MustCompile(`^(https|s3)://([^/]+)/?(.*)$`)
@@ -101,9 +108,8 @@ func (p *Platform) createModel(ctx context.Context, in struct {
 	for _, container := range in.Containers {
 		c.container(container, "containers")
 	}
-	if in.ExecutionRoleArn != "" && !roleForm.MatchString(in.ExecutionRoleArn) {
-		c.fail("'"+in.ExecutionRoleArn+"'", "executionRoleArn", `Member must satisfy regular expression pattern: arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+`)
-	}
+	c.role(in.ExecutionRoleArn, "executionRoleArn")
+	c.vpc(in.VpcConfig)
 	if err := c.err(); err != nil {
 		return nil, err
 	}

@@ -71,6 +71,7 @@ type house struct {
 	dir      string
 	run      sagemaker.RunContainer
 	pace     time.Duration
+	now      func() time.Time // nil means time.Now
 	platform *sagemaker.Platform
 	control  *control.Client
 	runtime  *runtime.Client
@@ -98,7 +99,7 @@ func (h *house) open() {
 	}
 	h.platform, err = sagemaker.Open(h.t.Context(), sagemaker.Config{
 		DB: db, Objects: h.objects, Run: h.run, Account: "000000000000", Region: "us-east-1",
-		Dir: filepath.Join(h.dir, "containers"), Log: slog.New(slog.DiscardHandler), Pace: h.pace,
+		Dir: filepath.Join(h.dir, "containers"), Log: slog.New(slog.DiscardHandler), Pace: h.pace, Now: h.now,
 	})
 	if err != nil {
 		h.t.Fatal(err)

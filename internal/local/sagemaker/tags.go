@@ -4,20 +4,24 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 type tag struct {
 	Key   string
-	Value string
+	Value *string // required, and may be empty
 }
+
+const maxTags = 50 // of a call, and of a resource
 
 var tagForm = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 
 // checkTags holds tags to the limits of facts §1.3.
 func (c *checks) checkTags(tags []tag) {
-	if len(tags) > 50 {
+	if len(tags) > maxTags {
 		c.fail(fmt.Sprintf("'[%d tags]'", len(tags)), "tags", "Member must have length less than or equal to 50")
 	}
 	for i, t := range tags {
@@ -25,20 +29,29 @@ func (c *checks) checkTags(tags []tag) {
 		switch {
 		case t.Key == "":
 			c.fail("null", key, "Member must not be null")
-		case len(t.Key) > 128:
+		case utf8.RuneCountInString(t.Key) > 128:
 			c.fail("'"+t.Key+"'", key, "Member must have length less than or equal to 128")
 		case !tagForm.MatchString(t.Key) || strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
 			c.fail("'"+t.Key+"'", key, `Member must satisfy regular expression pattern: ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)`)
 		}
-		if len(t.Value) > 256 || !tagForm.MatchString(t.Value) {
-			c.fail("'"+t.Value+"'", value, `Member must satisfy regular expression pattern: ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)`)
+		switch {
+		case t.Value == nil:
+			c.fail("null", value, "Member must not be null")
+		case utf8.RuneCountInString(*t.Value) > 256:
+			c.fail("'"+*t.Value+"'", value, "Member must have length less than or equal to 256")
+		case !tagForm.MatchString(*t.Value):
+			c.fail("'"+*t.Value+"'", value, `Member must satisfy regular expression pattern: ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)`)
 		}
 	}
 }
 
 // resource checks that an ARN names something that is here, and gives it as its tags are kept: names in ARNs are in lower case.
 func (p *Platform) resource(ctx context.Context, arn string) (string, error) {
-	kind, name, _ := strings.Cut(strings.TrimPrefix(arn, "arn:aws:sagemaker:"+p.config.Region+":"+p.config.Account+":"), "/")
+	rest, here := strings.CutPrefix(arn, "arn:aws:sagemaker:"+p.config.Region+":"+p.config.Account+":")
+	kind, name, _ := strings.Cut(rest, "/")
+	if !here {
+		kind = "" // of another place
+	}
 	var found bool
 	var err error
 	switch kind {
@@ -68,11 +81,25 @@ func (p *Platform) addTags(ctx context.Context, in struct {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	arn, err := p.resource(ctx, in.ResourceArn)
+	var arn string
+	err := p.store.write(ctx, func(tx *sql.Tx) (err error) {
+		// Asked while nobody else writes: a resource that goes meanwhile would leave its tags to the next of its name.
+		if arn, err = p.resource(ctx, in.ResourceArn); err != nil {
+			return err
+		}
+		if err := putTags(ctx, tx, arn, in.Tags); err != nil {
+			return err
+		}
+		var count int
+		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sm_tag WHERE arn = ?", arn).Scan(&count); err != nil {
+			return err
+		}
+		if count > maxTags { // the limit is AWS's, the words are a belief
+			return invalid("Resource %q would have %d tags; at most %d are allowed.", arn, count, maxTags)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, err
-	}
-	if err := p.store.write(ctx, func(tx *sql.Tx) error { return putTags(ctx, tx, arn, in.Tags) }); err != nil {
 		return nil, err
 	}
 	tags, err := p.store.tags(ctx, arn)
@@ -89,6 +116,7 @@ func (p *Platform) listTags(ctx context.Context, in struct {
 }) (any, error) {
 	var c checks
 	c.present(in.ResourceArn != "", "resourceArn")
+	c.between(in.MaxResults, maxTags, math.MaxInt32, "maxResults")
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -96,7 +124,7 @@ func (p *Platform) listTags(ctx context.Context, in struct {
 	if err != nil {
 		return nil, err
 	}
-	tags, err := p.store.tags(ctx, arn) // at most 50: one page
+	tags, err := p.store.tags(ctx, arn) // at most 50, and a page has no fewer: always one page
 	if tags == nil {
 		tags = []tag{}
 	}
@@ -110,6 +138,9 @@ func (p *Platform) deleteTags(ctx context.Context, in struct {
 	var c checks
 	c.present(in.ResourceArn != "", "resourceArn")
 	c.present(in.TagKeys != nil, "tagKeys")
+	if in.TagKeys != nil && (len(in.TagKeys) < 1 || len(in.TagKeys) > maxTags) {
+		c.fail(fmt.Sprintf("'[%d keys]'", len(in.TagKeys)), "tagKeys", "Member must have length between 1 and 50")
+	}
 	if err := c.err(); err != nil {
 		return nil, err
 	}

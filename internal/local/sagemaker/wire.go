@@ -9,8 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
+	"math"
 	"net/http"
+	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -53,12 +54,11 @@ var operations = map[string]func(p *Platform, ctx context.Context, body []byte) 
 	"DeleteTags":                 op((*Platform).deleteTags),
 }
 
-// op makes an operation of a method that takes its decoded input. Members that the input does not have are passed over, as
-// AWS does.
+// op makes an operation of a method that takes its decoded input.
 func op[In any](do func(p *Platform, ctx context.Context, in In) (any, error)) func(*Platform, context.Context, []byte) (any, error) {
 	return func(p *Platform, ctx context.Context, body []byte) (any, error) {
 		var in In
-		body, err := withoutNulls(body)
+		body, err := trimmed(body, reflect.TypeFor[In]())
 		if err == nil {
 			err = json.Unmarshal(body, &in)
 		}
@@ -73,8 +73,10 @@ func op[In any](do func(p *Platform, ctx context.Context, in In) (any, error)) f
 	}
 }
 
-// withoutNulls drops members that are null: to AWS they are absent, and a shape that is kept must not answer them later.
-func withoutNulls(body []byte) ([]byte, error) {
+// trimmed drops the members that AWS passes over: those that are null, which to AWS are absent, so that a shape that is kept
+// does not answer them later; and those that the input does not have. Names count to the letter: encoding/json would also take
+// "endpointName" for EndpointName, and what works here would then miss its endpoint on AWS.
+func trimmed(body []byte, input reflect.Type) ([]byte, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var value any
@@ -84,22 +86,40 @@ func withoutNulls(body []byte) ([]byte, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one JSON value")
 	}
-	var strip func(value any)
-	strip = func(value any) {
-		switch value := value.(type) {
-		case map[string]any:
-			maps.DeleteFunc(value, func(_ string, inner any) bool { return inner == nil })
-			for _, inner := range value {
-				strip(inner)
+	trim(value, input)
+	return json.Marshal(value)
+}
+
+func trim(value any, as reflect.Type) {
+	for as.Kind() == reflect.Pointer {
+		as = as.Elem()
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		for name, inner := range value {
+			member, known := as, true // of the wrong kind altogether: left for decoding to refuse
+			switch as.Kind() {
+			case reflect.Struct:
+				var field reflect.StructField
+				if field, known = as.FieldByName(name); known {
+					member, known = field.Type, field.IsExported()
+				}
+			case reflect.Map:
+				member = as.Elem()
 			}
-		case []any:
+			if inner == nil || !known {
+				delete(value, name)
+				continue
+			}
+			trim(inner, member)
+		}
+	case []any:
+		if as.Kind() == reflect.Slice {
 			for _, inner := range value {
-				strip(inner)
+				trim(inner, as.Elem())
 			}
 		}
 	}
-	strip(value)
-	return json.Marshal(value)
 }
 
 const maxRequest = 4 << 20 // bytes of a control plane request; models carry at most 32 KB of environment
@@ -174,7 +194,7 @@ func (m *moment) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &seconds); err != nil {
 		return err
 	}
-	*m = moment(seconds * 1000)
+	*m = moment(math.Round(seconds*1e6)) / 1000 // milliseconds that a float64 holds as …999 stay themselves
 	return nil
 }
 
@@ -220,6 +240,23 @@ func (c *checks) between(value *int, low, high int, member string) {
 		c.fail(fmt.Sprintf("'%d'", *value), member, fmt.Sprintf("Member must have value greater than or equal to %d", low))
 	case *value > high:
 		c.fail(fmt.Sprintf("'%d'", *value), member, fmt.Sprintf("Member must have value less than or equal to %d", high))
+	}
+}
+
+func (c *checks) atLeast(value *float64, low float64, member string) {
+	if value != nil && *value < low {
+		c.fail(fmt.Sprintf("'%v'", *value), member, fmt.Sprintf("Member must have value greater than or equal to %v", low))
+	}
+}
+
+// role checks a role that may be left out.
+func (c *checks) role(arn, member string) {
+	switch {
+	case arn == "":
+	case len(arn) < 20 || len(arn) > 2048:
+		c.fail("'"+arn+"'", member, "Member must have length between 20 and 2048")
+	case !roleForm.MatchString(arn):
+		c.fail("'"+arn+"'", member, "Member must satisfy regular expression pattern: "+strings.Trim(roleForm.String(), "^$"))
 	}
 }
 

@@ -6,15 +6,13 @@
 package chat
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+	"strings"
 
 	"github.com/nikolalohinski/gonja/v2/builtins"
 	"github.com/nikolalohinski/gonja/v2/config"
@@ -24,13 +22,8 @@ import (
 	"loradeck/internal/lora"
 )
 
-// Bounds of one rendering. Real templates are under 20 KB and render in microseconds.
-const (
-	maxSource = 256 << 10       // bytes of a template
-	maxOutput = 4 << 20         // bytes of a rendered conversation
-	maxLoops  = 100_000         // numbers that all range() calls of one rendering may give together
-	maxTime   = 2 * time.Second // of one rendering
-)
+// maxSource bounds a template, in bytes. Real ones are under 20 KB.
+const maxSource = 64 << 10
 
 // Message is one turn of a conversation.
 type Message struct {
@@ -48,15 +41,27 @@ type Template struct {
 }
 
 // Parse checks a template. Its errors are of kind Invalid.
-func Parse(source string, specials Specials) (*Template, error) {
+func Parse(source string, specials Specials) (t *Template, err error) {
+	defer recovered(&err)
 	if len(source) > maxSource {
 		return nil, lora.Errorf(lora.Invalid, "The chat template is longer than %d KiB, which no real one is.", maxSource>>10)
 	}
-	t := &Template{source, specials}
-	if _, err := t.compile(); err != nil {
+	t = &Template{source, specials}
+	if _, err := t.compile(newMeter(0)); err != nil {
 		return nil, lora.Wrap(err, lora.Invalid, "The chat template of this base cannot be read: %v.", cause(err))
 	}
 	return t, nil
+}
+
+// recovered turns a panic into an error: that of a meter, and those of the template language on what it did not expect.
+func recovered(err *error) {
+	switch p := recover().(type) {
+	case nil:
+	case overrun:
+		*err = lora.Errorf(lora.Invalid, "The chat template of this base goes too far: %s.", string(p))
+	default:
+		*err = lora.Wrap(fmt.Errorf("panic: %v", p), lora.Invalid, "The chat template of this base cannot be used.")
+	}
 }
 
 // FromDir reads the template of a Hugging Face model directory: chat_template.jinja, or else the chat_template member of
@@ -141,53 +146,39 @@ func (t *token) UnmarshalJSON(text []byte) error {
 
 // Render gives the text for the messages, ending with the beginning of an answer when addGenerationPrompt. What the
 // template itself refuses, by raise_exception, is an error of kind Invalid with its words.
-func (t *Template) Render(messages []Message, addGenerationPrompt bool) (string, error) {
-	type result struct {
-		text string
-		err  error
+func (t *Template) Render(messages []Message, addGenerationPrompt bool) (text string, err error) {
+	defer recovered(&err)
+	turns, size := make(list, len(messages)), 0
+	for i, m := range messages {
+		turns[i] = map[string]any{"role": m.Role, "content": m.Content}
+		size += len(m.Role) + len(m.Content) + 64 // what a turn takes as a value, about
 	}
-	ended := make(chan result, 1)
-	go func() {
-		text, err := t.render(messages, addGenerationPrompt)
-		ended <- result{text, err}
-	}()
-	timer := time.NewTimer(maxTime)
-	defer timer.Stop()
-	select {
-	case r := <-ended:
-		return r.text, r.err
-	case <-timer.C:
-		return "", lora.Errorf(lora.Invalid, "The chat template of this base did not end within %s.", maxTime)
-	}
-}
-
-func (t *Template) render(messages []Message, addGenerationPrompt bool) (text string, err error) {
-	var refused string
-	defer func() {
-		if p := recover(); p != nil { // of the template language, on a template it did not expect
-			err = lora.Wrap(fmt.Errorf("panic: %v", p), lora.Invalid, "The chat template of this base cannot be used.")
-		}
-	}()
-	compiled, err := t.compile()
+	meter := newMeter(size)
+	compiled, err := t.compile(meter)
 	if err != nil {
 		return "", lora.Wrap(err, lora.Invalid, "The chat template of this base cannot be read: %v.", cause(err))
 	}
-	turns := make([]any, len(messages))
-	for i, m := range messages {
-		turns[i] = map[string]any{"role": m.Role, "content": m.Content}
-	}
-	left := maxLoops
+	var refused string
 	data := exec.NewContext(map[string]any{
 		"messages": turns, "add_generation_prompt": addGenerationPrompt, "tools": nil, "documents": nil,
 		"bos_token": t.specials.BOS, "eos_token": t.specials.EOS, "pad_token": t.specials.Pad, "unk_token": t.specials.Unk,
 		"raise_exception": func(_ *exec.Evaluator, params *exec.VarArgs) (string, error) {
+			meter.arguments(params)
 			refused = params.First().String()
 			return "", errors.New(refused)
 		},
-		"range": func(_ *exec.Evaluator, params *exec.VarArgs) ([]int, error) { return numbers(params, &left) },
+		"namespace": func(_ *exec.Evaluator, params *exec.VarArgs) map[string]any {
+			meter.arguments(params)
+			space := make(map[string]any, len(params.KwArgs))
+			for name, value := range params.KwArgs {
+				space[name] = value
+			}
+			return space
+		},
+		"range": func(_ *exec.Evaluator, params *exec.VarArgs) ([]int, error) { return numbers(params, meter) },
 	})
-	out := &bounded{left: maxOutput}
-	if err := compiled.Execute(out, data); err != nil {
+	var out strings.Builder
+	if err := compiled.Execute(metered{&out, meter}, data); err != nil {
 		if refused != "" {
 			return "", lora.Wrap(err, lora.Invalid, "The chat template of this base refuses the messages: %s", refused)
 		}
@@ -196,24 +187,28 @@ func (t *Template) render(messages []Message, addGenerationPrompt bool) (text st
 	return out.String(), nil
 }
 
-// compile parses the source anew: a parsed gonja template holds state of its lexer, and parsing takes microseconds.
-func (t *Template) compile() (*exec.Template, error) {
+// compile parses the source anew: a parsed gonja template holds state of its lexer and the meter of its rendering, and
+// parsing takes microseconds.
+func (t *Template) compile(meter *meter) (*exec.Template, error) {
 	settings := config.New()
 	settings.TrimBlocks, settings.LeftStripBlocks = true, true // as transformers sets Jinja up for chat templates
+	source := keepSpaces(t.source)
+	if err := admit(source, settings); err != nil {
+		return nil, err
+	}
 	const name = "/chat"
-	loader, err := loaders.NewMemoryLoader(map[string]string{name: t.source})
+	loader, err := loaders.NewMemoryLoader(map[string]string{name: source})
 	if err != nil {
 		return nil, err
 	}
 	environment := &exec.Environment{
-		Context: exec.EmptyContext().Update(builtins.GlobalFunctions).Update(builtins.GlobalVariables), Filters: builtins.Filters,
-		Tests: builtins.Tests, Methods: builtins.Methods, ControlStructures: safeStructures(),
+		Context: exec.EmptyContext(), Filters: meter.filters(), Tests: builtins.Tests, Methods: meter.methods(), ControlStructures: meter.statements(),
 	}
 	return exec.NewTemplate(name, settings, loader, environment)
 }
 
-// numbers is Jinja's range with a budget shared by all its calls.
-func numbers(params *exec.VarArgs, left *int) ([]int, error) {
+// numbers is Jinja's range.
+func numbers(params *exec.VarArgs, meter *meter) ([]int, error) {
 	var bounds []int
 	for _, arg := range params.Args {
 		if !arg.IsInteger() {
@@ -237,32 +232,11 @@ func numbers(params *exec.VarArgs, left *int) ([]int, error) {
 	}
 	list := []int{}
 	for i := start; by > 0 && i < stop || by < 0 && i > stop; i += by {
-		if *left--; *left < 0 {
-			return nil, fmt.Errorf("its loops run over more than %d numbers", maxLoops)
-		}
+		meter.loop(1)
 		list = append(list, i)
 	}
 	return list, nil
 }
-
-// bounded is a buffer that refuses to grow beyond its bound.
-type bounded struct {
-	bytes.Buffer
-	left int
-}
-
-// Write fails once the bound is passed.
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.left -= len(p); b.left < 0 {
-		return 0, fmt.Errorf("it writes more than %d MiB", maxOutput>>20)
-	}
-	return b.Buffer.Write(p)
-}
-
-// WriteString fails once the bound is passed. Without it io.WriteString would go around Write.
-func (b *bounded) WriteString(s string) (int, error) { return b.Write([]byte(s)) }
-
-var _ io.StringWriter = (*bounded)(nil)
 
 // cause gives the innermost error: the outer ones repeat the template.
 func cause(err error) error {

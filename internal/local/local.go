@@ -13,10 +13,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -164,45 +162,4 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, r, from.service, http.StatusBadRequest, unknownOperation, "The local platform has no service "+from.service+"; it has s3, sagemaker and sts.")
 	}
-}
-
-// serveLevers answers the local place's own addresses, which AWS does not have.
-func (s *Server) serveLevers(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.URL.Path != "/_local/state":
-		http.NotFound(w, r)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "State is only read: use GET.", http.StatusMethodNotAllowed)
-	default:
-		answerJSON(w, http.StatusOK, map[string][]held{"containers": s.held()})
-	}
-}
-
-// held is what a running container really has, whatever the control plane says of the components.
-type held struct {
-	Component string        `json:"component"` // the base's
-	Adapters  []heldAdapter `json:"adapters"`
-}
-
-type heldAdapter struct {
-	Name       string    `json:"name"`
-	Modules    int       `json:"modules"` // linear modules of the base it really changes
-	Registered time.Time `json:"registered"`
-}
-
-// held lists the running containers by the name of their base component.
-func (s *Server) held() []held {
-	all := []held{}
-	running := s.control.Containers()
-	for _, name := range slices.Sorted(maps.Keys(running)) {
-		h := held{Component: name, Adapters: []heldAdapter{}}
-		if c, ok := running[name].(*container.Container); ok {
-			for _, a := range c.Adapters() {
-				h.Adapters = append(h.Adapters, heldAdapter{a.Name, a.Modules, a.Registered})
-			}
-		}
-		all = append(all, h)
-	}
-	return all
 }

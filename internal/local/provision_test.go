@@ -52,7 +52,7 @@ func serving(t *testing.T, h http.Handler) {
 	if status != 200 || !strings.Contains(body, `"text_completion"`) {
 		t.Fatalf("invoke the demo base: got %d %s, want a completion", status, body)
 	}
-	if _, _, state := send(t, h, "GET", "/_local/state", ""); state != `{"containers":[{"component":"tiny-llama-base","adapters":[]}]}`+"\n" {
+	if _, _, state := send(t, h, "GET", "/_local/state", ""); state != `{"containers":[{"component":"tiny-llama-base","adapters":[]}],"components":[{"name":"tiny-llama-base","endpoint":"local","status":"InService","held":true}]}`+"\n" {
 		t.Errorf("state: got %s", state)
 	}
 }
@@ -149,5 +149,28 @@ func TestDataFolderHasOnePlatform(t *testing.T) {
 	if s, err := local.Open(t.Context(), local.Config{Dir: dir, Account: account, Region: region, Log: slog.New(slog.DiscardHandler)}); err == nil {
 		s.Close()
 		t.Error("a second platform on the same folder: got no error")
+	}
+}
+
+func TestStateTellsWhatIsInServiceButNotHeld(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), demo.Base())
+	if err := s.Provision(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	serving(t, s)
+	const adapter = `{"InferenceComponentName":"ghost","EndpointName":"local","Specification":{"BaseInferenceComponentName":"tiny-llama-base",
+		"Container":{"ArtifactUrl":"s3://loradeck-models-000000000000-us-east-1/no-such.tar.gz"}}}`
+	if !operate(t, s, "CreateInferenceComponent", adapter, nil) {
+		t.Fatal("create an adapter whose artifact is not there: refused")
+	}
+	eventually(t, "ghost InService", func() bool {
+		var out struct{ InferenceComponentStatus string }
+		operate(t, s, "DescribeInferenceComponent", `{"InferenceComponentName":"ghost"}`, &out)
+		return out.InferenceComponentStatus == "InService"
+	})
+	_, _, state := send(t, s, "GET", "/_local/state", "")
+	if want := `{"name":"ghost","endpoint":"local","status":"InService","held":false}`; !strings.Contains(state, want) {
+		t.Errorf("state: got %s, want it to hold %s", state, want)
 	}
 }

@@ -1,0 +1,105 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"loradeck/internal/local/container"
+)
+
+// serveLevers answers the local place's own addresses, which AWS does not have.
+func (s *Server) serveLevers(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/_local/state" {
+		http.NotFound(w, r)
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "State is only read: use GET.", http.StatusMethodNotAllowed)
+		return
+	}
+	now, err := s.state(r.Context())
+	if err != nil {
+		s.config.Log.ErrorContext(r.Context(), "state not read", "err", err)
+		http.Error(w, "The state cannot be read.", http.StatusInternalServerError)
+		return
+	}
+	answerJSON(w, http.StatusOK, now)
+}
+
+// state sets what the containers really have beside what the control plane says.
+type state struct {
+	Containers []held      `json:"containers"`
+	Components []component `json:"components"`
+}
+
+// held is what a running container has.
+type held struct {
+	Component string        `json:"component"` // the base's
+	Adapters  []heldAdapter `json:"adapters"`
+}
+
+type heldAdapter struct {
+	Name       string    `json:"name"`
+	Modules    int       `json:"modules"` // linear modules of the base it really changes
+	Registered time.Time `json:"registered"`
+}
+
+// component is an inference component as the control plane lists it.
+type component struct {
+	Name     string `json:"name"`
+	Endpoint string `json:"endpoint"`
+	Status   string `json:"status"`
+	// Held is true when a container runs for it, or has an adapter of its name. One that is InService and not held answers
+	// with an error.
+	Held bool `json:"held"`
+}
+
+func (s *Server) state(ctx context.Context) (state, error) {
+	now := state{Containers: []held{}, Components: []component{}}
+	has := map[string]bool{}
+	running := s.control.Containers()
+	for _, name := range slices.Sorted(maps.Keys(running)) {
+		has[name] = true
+		h := held{Component: name, Adapters: []heldAdapter{}}
+		if c, ok := running[name].(*container.Container); ok {
+			for _, a := range c.Adapters() {
+				has[a.Name] = true
+				h.Adapters = append(h.Adapters, heldAdapter{a.Name, a.Modules, a.Registered})
+			}
+		}
+		now.Containers = append(now.Containers, h)
+	}
+	for token := ""; ; {
+		query := object{"SortBy": "Name", "SortOrder": "Ascending", "MaxResults": 100}
+		if token != "" {
+			query["NextToken"] = token
+		}
+		input, err := json.Marshal(query)
+		if err != nil {
+			return state{}, err
+		}
+		status, text, err := client{s}.send(ctx, http.MethodPost, "/", "sagemaker", "ListInferenceComponents", input)
+		if err != nil {
+			return state{}, err
+		}
+		var page struct {
+			InferenceComponents []struct{ InferenceComponentName, EndpointName, InferenceComponentStatus string }
+			NextToken           string
+		}
+		if err := json.Unmarshal(text, &page); status != http.StatusOK || err != nil {
+			return state{}, fmt.Errorf("ListInferenceComponents answers %d: %s", status, text)
+		}
+		for _, c := range page.InferenceComponents {
+			now.Components = append(now.Components, component{c.InferenceComponentName, c.EndpointName, c.InferenceComponentStatus, has[c.InferenceComponentName]})
+		}
+		if token = page.NextToken; token == "" {
+			return now, nil
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"loradeck/internal/cloud"
 	"loradeck/internal/db"
 	"loradeck/internal/jobs/journal"
 	"loradeck/internal/lora"
@@ -24,13 +25,18 @@ func (j *Jobs) removeKind() journal.Kind {
 	}}
 }
 
+// removal is what both steps start from.
+func (j *Jobs) removal(run *journal.Run) (args removeArgs, place *cloud.Place, err error) {
+	if err := run.Args(&args); err != nil {
+		return args, nil, err
+	}
+	place, err = j.place(run.Job.PlaceID)
+	return args, place, err
+}
+
 // delete asks the service to delete the component. One that is not there, or is being deleted, is what was wanted.
 func (j *Jobs) delete(ctx context.Context, run *journal.Run) error {
-	var args removeArgs
-	if err := run.Args(&args); err != nil {
-		return err
-	}
-	place, err := j.place(run.Job.PlaceID)
+	args, place, err := j.removal(run)
 	if err != nil {
 		return err
 	}
@@ -59,11 +65,7 @@ func (j *Jobs) delete(ctx context.Context, run *journal.Run) error {
 // gone waits until the service no longer knows the component. Only its own "could not find" counts: a failed or throttled
 // look is never read as gone.
 func (j *Jobs) gone(ctx context.Context, run *journal.Run) error {
-	var args removeArgs
-	if err := run.Args(&args); err != nil {
-		return err
-	}
-	place, err := j.place(run.Job.PlaceID)
+	args, place, err := j.removal(run)
 	if err != nil {
 		return err
 	}

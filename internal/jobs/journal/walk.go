@@ -178,6 +178,16 @@ func (a attempt) end(ctx context.Context, q *db.Queries, outcome, reason string,
 	})
 }
 
+// commit does the writes that the step asked to be stored with its end.
+func (a attempt) commit(ctx context.Context, q *db.Queries) error {
+	for _, write := range a.run.commits {
+		if err := write(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (r *Runner) finish(ctx context.Context, a attempt, last bool) error {
 	output := ""
 	if a.run.output != nil {
@@ -189,10 +199,8 @@ func (r *Runner) finish(ctx context.Context, a attempt, last bool) error {
 	}
 	return r.config.DB.Write(ctx, func(q *db.Queries) error {
 		now := db.Millis(r.config.Now())
-		for _, write := range a.run.commits {
-			if err := write(ctx, q); err != nil {
-				return err
-			}
+		if err := a.commit(ctx, q); err != nil {
+			return err
 		}
 		err := errors.Join(
 			a.end(ctx, q, "done", "", now),
@@ -231,10 +239,8 @@ func (r *Runner) fail(ctx context.Context, a attempt, failure error) error {
 	}
 	return r.config.DB.Write(ctx, func(q *db.Queries) error {
 		now := db.Millis(r.config.Now())
-		for _, write := range a.run.commits {
-			if err := write(ctx, q); err != nil {
-				return err
-			}
+		if err := a.commit(ctx, q); err != nil {
+			return err
 		}
 		return errors.Join(
 			a.end(ctx, q, "failed", reason, now),

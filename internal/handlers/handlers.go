@@ -57,8 +57,10 @@ type Handlers struct {
 	static *static.Files
 
 	closing chan struct{}
-	once    sync.Once
 	sockets sync.WaitGroup
+
+	mu     sync.Mutex // guards closed: no socket is counted once Close waits for them
+	closed bool
 }
 
 // New makes the dashboard's handler. It panics when the build lacks a file that pages load.
@@ -82,10 +84,26 @@ func New(deps Deps) *Handlers {
 // ServeHTTP answers one request.
 func (h *Handlers) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.echo.ServeHTTP(w, r) }
 
+// enter counts a socket, unless the dashboard is closing. Whoever entered calls h.sockets.Done.
+func (h *Handlers) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.sockets.Add(1)
+	return true
+}
+
 // Close tells every open socket to come back later (1012, so that browsers reconnect) and waits until they are closed or ctx
 // ends. It may be called more than once.
 func (h *Handlers) Close(ctx context.Context) error {
-	h.once.Do(func() { close(h.closing) })
+	h.mu.Lock()
+	if !h.closed {
+		h.closed = true
+		close(h.closing)
+	}
+	h.mu.Unlock()
 	closed := make(chan struct{})
 	go func() {
 		h.sockets.Wait()

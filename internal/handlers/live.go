@@ -48,12 +48,14 @@ func (h *Handlers) live(c echo.Context) error {
 		return err
 	}
 	upgrader := websocket.Upgrader{WriteBufferSize: 4 << 10} // its default origin check stands: same host only
+	if !h.enter() {
+		return lora.Errorf(lora.Unavailable, "The dashboard is stopping. Try again in a moment.")
+	}
+	defer h.sockets.Done()
 	conn, err := upgrader.Upgrade(c.Response(), c.Request(), nil)
 	if err != nil {
 		return nil // the upgrader has answered
 	}
-	h.sockets.Add(1)
-	defer h.sockets.Done()
 	defer conn.Close()
 	// Handlers' context ends with the request only when the server says so; a socket lives until it or the program ends.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Request().Context()))

@@ -153,27 +153,6 @@ func (q *Queries) MarkComponentGone(ctx context.Context, arg MarkComponentGonePa
 	return err
 }
 
-const markComponentStatus = `-- name: MarkComponentStatus :exec
-UPDATE component SET status = ?, failure_reason = ? WHERE place_id = ? AND name = ? AND gone_at IS NULL
-`
-
-type MarkComponentStatusParams struct {
-	Status        string
-	FailureReason string
-	PlaceID       string
-	Name          string
-}
-
-func (q *Queries) MarkComponentStatus(ctx context.Context, arg MarkComponentStatusParams) error {
-	_, err := q.db.ExecContext(ctx, markComponentStatus,
-		arg.Status,
-		arg.FailureReason,
-		arg.PlaceID,
-		arg.Name,
-	)
-	return err
-}
-
 const putComponent = `-- name: PutComponent :exec
 INSERT INTO component (place_id, name, arn, endpoint, base_name, model_name, artifact_url, status, failure_reason, copies, image, data_url, environment, model_config, tags, created_at, modified_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -214,31 +214,6 @@ func (q *Queries) LiveDeployments(ctx context.Context) ([]LiveDeploymentsRow, er
 	return items, nil
 }
 
-const newestProof = `-- name: NewestProof :one
-SELECT id, deployment_id, job_id, component_arn, component_created_at, component_modified_at, base_modified_at, digest, probe_set, verdict, reason, result, created_at FROM proof WHERE deployment_id = ? ORDER BY id DESC LIMIT 1
-`
-
-func (q *Queries) NewestProof(ctx context.Context, deploymentID int64) (Proof, error) {
-	row := q.db.QueryRowContext(ctx, newestProof, deploymentID)
-	var i Proof
-	err := row.Scan(
-		&i.ID,
-		&i.DeploymentID,
-		&i.JobID,
-		&i.ComponentARN,
-		&i.ComponentCreatedAt,
-		&i.ComponentModifiedAt,
-		&i.BaseModifiedAt,
-		&i.Digest,
-		&i.ProbeSet,
-		&i.Verdict,
-		&i.Reason,
-		&i.Result,
-		&i.CreatedAt,
-	)
-	return i, err
-}
-
 const proofOfJob = `-- name: ProofOfJob :one
 SELECT id, deployment_id, job_id, component_arn, component_created_at, component_modified_at, base_modified_at, digest, probe_set, verdict, reason, result, created_at FROM proof WHERE job_id = ?
 `

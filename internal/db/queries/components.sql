@@ -17,6 +17,3 @@ SELECT * FROM component WHERE place_id = ? AND name = ? AND gone_at IS NULL;
 
 -- name: MarkComponentGone :exec
 UPDATE component SET gone_at = ? WHERE id = ? AND gone_at IS NULL;
-
--- name: MarkComponentStatus :exec
-UPDATE component SET status = ?, failure_reason = ? WHERE place_id = ? AND name = ? AND gone_at IS NULL;

@@ -43,6 +43,3 @@ RETURNING *;
 
 -- name: ProofOfJob :one
 SELECT * FROM proof WHERE job_id = ?;
-
--- name: NewestProof :one
-SELECT * FROM proof WHERE deployment_id = ? ORDER BY id DESC LIMIT 1;

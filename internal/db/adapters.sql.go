@@ -10,7 +10,7 @@ import (
 )
 
 const adapter = `-- name: Adapter :one
-SELECT id, tenant, name, about, created_at FROM adapter WHERE id = ?
+SELECT id, tenant, name, about, created_at, removed_at FROM adapter WHERE id = ?
 `
 
 func (q *Queries) Adapter(ctx context.Context, id int64) (Adapter, error) {
@@ -22,8 +22,20 @@ func (q *Queries) Adapter(ctx context.Context, id int64) (Adapter, error) {
 		&i.Name,
 		&i.About,
 		&i.CreatedAt,
+		&i.RemovedAt,
 	)
 	return i, err
+}
+
+const adapterOfVersion = `-- name: AdapterOfVersion :one
+SELECT a.name FROM version v JOIN adapter a ON a.id = v.adapter_id WHERE v.id = ?
+`
+
+func (q *Queries) AdapterOfVersion(ctx context.Context, id int64) (string, error) {
+	row := q.db.QueryRowContext(ctx, adapterOfVersion, id)
+	var name string
+	err := row.Scan(&name)
+	return name, err
 }
 
 const addVersion = `-- name: AddVersion :one
@@ -75,7 +87,7 @@ func (q *Queries) AddVersion(ctx context.Context, arg AddVersionParams) (Version
 const putAdapter = `-- name: PutAdapter :one
 INSERT INTO adapter (tenant, name, about, created_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (tenant, name) DO UPDATE SET about = CASE WHEN excluded.about = '' THEN adapter.about ELSE excluded.about END
-RETURNING id, tenant, name, about, created_at
+RETURNING id, tenant, name, about, created_at, removed_at
 `
 
 type PutAdapterParams struct {
@@ -99,6 +111,7 @@ func (q *Queries) PutAdapter(ctx context.Context, arg PutAdapterParams) (Adapter
 		&i.Name,
 		&i.About,
 		&i.CreatedAt,
+		&i.RemovedAt,
 	)
 	return i, err
 }

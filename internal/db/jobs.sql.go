@@ -10,7 +10,7 @@ import (
 )
 
 const activeJobs = `-- name: ActiveJobs :many
-SELECT j.id, j.kind, j.title, j.claim, j.place_id, j.deployment_id, j.args, j.state, j.step, j.run_at, j.reason, j.created_at, j.started_at, j.ended_at, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
+SELECT j.id, j.kind, j.title, j.claim, j.place_id, j.deployment_id, j.args, j.state, j.step, j.run_at, j.reason, j.created_at, j.started_at, j.ended_at, j.adapter, j.base, j.cancel_asked_at, j.retried_at, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
     (SELECT count(*) FROM step t WHERE t.job_id = j.id) AS steps,
     (SELECT count(*) FROM job o WHERE o.claim = j.claim AND o.id < j.id AND o.state IN ('queued', 'running')) AS ahead
 FROM job j
@@ -19,23 +19,27 @@ WHERE j.state IN ('queued', 'running') ORDER BY j.id
 `
 
 type ActiveJobsRow struct {
-	ID           int64
-	Kind         string
-	Title        string
-	Claim        string
-	PlaceID      string
-	DeploymentID *int64
-	Args         string
-	State        string
-	Step         int64
-	RunAt        int64
-	Reason       string
-	CreatedAt    int64
-	StartedAt    *int64
-	EndedAt      *int64
-	StepName     string
-	Steps        int64
-	Ahead        int64
+	ID            int64
+	Kind          string
+	Title         string
+	Claim         string
+	PlaceID       string
+	DeploymentID  *int64
+	Args          string
+	State         string
+	Step          int64
+	RunAt         int64
+	Reason        string
+	CreatedAt     int64
+	StartedAt     *int64
+	EndedAt       *int64
+	Adapter       string
+	Base          string
+	CancelAskedAt *int64
+	RetriedAt     *int64
+	StepName      string
+	Steps         int64
+	Ahead         int64
 }
 
 func (q *Queries) ActiveJobs(ctx context.Context) ([]ActiveJobsRow, error) {
@@ -62,6 +66,10 @@ func (q *Queries) ActiveJobs(ctx context.Context) ([]ActiveJobsRow, error) {
 			&i.CreatedAt,
 			&i.StartedAt,
 			&i.EndedAt,
+			&i.Adapter,
+			&i.Base,
+			&i.CancelAskedAt,
+			&i.RetriedAt,
 			&i.StepName,
 			&i.Steps,
 			&i.Ahead,
@@ -80,8 +88,8 @@ func (q *Queries) ActiveJobs(ctx context.Context) ([]ActiveJobsRow, error) {
 }
 
 const addJob = `-- name: AddJob :one
-INSERT INTO job (kind, title, claim, place_id, deployment_id, args, state, run_at, created_at) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?)
-RETURNING id, kind, title, claim, place_id, deployment_id, args, state, step, run_at, reason, created_at, started_at, ended_at
+INSERT INTO job (kind, title, claim, place_id, deployment_id, adapter, base, args, state, run_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)
+RETURNING id, kind, title, claim, place_id, deployment_id, args, state, step, run_at, reason, created_at, started_at, ended_at, adapter, base, cancel_asked_at, retried_at
 `
 
 type AddJobParams struct {
@@ -90,6 +98,8 @@ type AddJobParams struct {
 	Claim        string
 	PlaceID      string
 	DeploymentID *int64
+	Adapter      string
+	Base         string
 	Args         string
 	RunAt        int64
 	CreatedAt    int64
@@ -102,6 +112,8 @@ func (q *Queries) AddJob(ctx context.Context, arg AddJobParams) (Job, error) {
 		arg.Claim,
 		arg.PlaceID,
 		arg.DeploymentID,
+		arg.Adapter,
+		arg.Base,
 		arg.Args,
 		arg.RunAt,
 		arg.CreatedAt,
@@ -122,6 +134,10 @@ func (q *Queries) AddJob(ctx context.Context, arg AddJobParams) (Job, error) {
 		&i.CreatedAt,
 		&i.StartedAt,
 		&i.EndedAt,
+		&i.Adapter,
+		&i.Base,
+		&i.CancelAskedAt,
+		&i.RetriedAt,
 	)
 	return i, err
 }
@@ -197,7 +213,7 @@ WHERE id = (
     WHERE q.state = 'queued' AND q.run_at <= CAST(?1 AS INTEGER)
       AND NOT EXISTS (SELECT 1 FROM job o WHERE o.claim = q.claim AND o.id < q.id AND o.state IN ('queued', 'running'))
     ORDER BY q.run_at, q.id LIMIT 1)
-RETURNING id, kind, title, claim, place_id, deployment_id, args, state, step, run_at, reason, created_at, started_at, ended_at
+RETURNING id, kind, title, claim, place_id, deployment_id, args, state, step, run_at, reason, created_at, started_at, ended_at, adapter, base, cancel_asked_at, retried_at
 `
 
 // The next job that is due and whose claim no older job holds.
@@ -219,6 +235,10 @@ func (q *Queries) ClaimJob(ctx context.Context, now int64) (Job, error) {
 		&i.CreatedAt,
 		&i.StartedAt,
 		&i.EndedAt,
+		&i.Adapter,
+		&i.Base,
+		&i.CancelAskedAt,
+		&i.RetriedAt,
 	)
 	return i, err
 }
@@ -327,7 +347,7 @@ func (q *Queries) EndStep(ctx context.Context, arg EndStepParams) error {
 }
 
 const job = `-- name: Job :one
-SELECT id, kind, title, claim, place_id, deployment_id, args, state, step, run_at, reason, created_at, started_at, ended_at FROM job WHERE id = ?
+SELECT id, kind, title, claim, place_id, deployment_id, args, state, step, run_at, reason, created_at, started_at, ended_at, adapter, base, cancel_asked_at, retried_at FROM job WHERE id = ?
 `
 
 func (q *Queries) Job(ctx context.Context, id int64) (Job, error) {
@@ -348,12 +368,16 @@ func (q *Queries) Job(ctx context.Context, id int64) (Job, error) {
 		&i.CreatedAt,
 		&i.StartedAt,
 		&i.EndedAt,
+		&i.Adapter,
+		&i.Base,
+		&i.CancelAskedAt,
+		&i.RetriedAt,
 	)
 	return i, err
 }
 
 const jobsBefore = `-- name: JobsBefore :many
-SELECT j.id, j.kind, j.title, j.claim, j.place_id, j.deployment_id, j.args, j.state, j.step, j.run_at, j.reason, j.created_at, j.started_at, j.ended_at, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
+SELECT j.id, j.kind, j.title, j.claim, j.place_id, j.deployment_id, j.args, j.state, j.step, j.run_at, j.reason, j.created_at, j.started_at, j.ended_at, j.adapter, j.base, j.cancel_asked_at, j.retried_at, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
     (SELECT count(*) FROM step t WHERE t.job_id = j.id) AS steps,
     CAST(coalesce(p.verdict, '') AS TEXT) AS verdict
 FROM job j
@@ -368,23 +392,27 @@ type JobsBeforeParams struct {
 }
 
 type JobsBeforeRow struct {
-	ID           int64
-	Kind         string
-	Title        string
-	Claim        string
-	PlaceID      string
-	DeploymentID *int64
-	Args         string
-	State        string
-	Step         int64
-	RunAt        int64
-	Reason       string
-	CreatedAt    int64
-	StartedAt    *int64
-	EndedAt      *int64
-	StepName     string
-	Steps        int64
-	Verdict      string
+	ID            int64
+	Kind          string
+	Title         string
+	Claim         string
+	PlaceID       string
+	DeploymentID  *int64
+	Args          string
+	State         string
+	Step          int64
+	RunAt         int64
+	Reason        string
+	CreatedAt     int64
+	StartedAt     *int64
+	EndedAt       *int64
+	Adapter       string
+	Base          string
+	CancelAskedAt *int64
+	RetriedAt     *int64
+	StepName      string
+	Steps         int64
+	Verdict       string
 }
 
 func (q *Queries) JobsBefore(ctx context.Context, arg JobsBeforeParams) ([]JobsBeforeRow, error) {
@@ -411,6 +439,10 @@ func (q *Queries) JobsBefore(ctx context.Context, arg JobsBeforeParams) ([]JobsB
 			&i.CreatedAt,
 			&i.StartedAt,
 			&i.EndedAt,
+			&i.Adapter,
+			&i.Base,
+			&i.CancelAskedAt,
+			&i.RetriedAt,
 			&i.StepName,
 			&i.Steps,
 			&i.Verdict,
@@ -429,7 +461,7 @@ func (q *Queries) JobsBefore(ctx context.Context, arg JobsBeforeParams) ([]JobsB
 }
 
 const newestJobOfClaim = `-- name: NewestJobOfClaim :one
-SELECT id, kind, title, claim, place_id, deployment_id, args, state, step, run_at, reason, created_at, started_at, ended_at FROM job WHERE claim = ? AND state IN ('queued', 'running') ORDER BY id DESC LIMIT 1
+SELECT id, kind, title, claim, place_id, deployment_id, args, state, step, run_at, reason, created_at, started_at, ended_at, adapter, base, cancel_asked_at, retried_at FROM job WHERE claim = ? AND state IN ('queued', 'running') ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) NewestJobOfClaim(ctx context.Context, claim string) (Job, error) {
@@ -450,6 +482,10 @@ func (q *Queries) NewestJobOfClaim(ctx context.Context, claim string) (Job, erro
 		&i.CreatedAt,
 		&i.StartedAt,
 		&i.EndedAt,
+		&i.Adapter,
+		&i.Base,
+		&i.CancelAskedAt,
+		&i.RetriedAt,
 	)
 	return i, err
 }
@@ -496,7 +532,7 @@ func (q *Queries) RequeueJob(ctx context.Context, arg RequeueJobParams) error {
 }
 
 const runningJobs = `-- name: RunningJobs :many
-SELECT id, kind, title, claim, place_id, deployment_id, args, state, step, run_at, reason, created_at, started_at, ended_at FROM job WHERE state = 'running' ORDER BY id
+SELECT id, kind, title, claim, place_id, deployment_id, args, state, step, run_at, reason, created_at, started_at, ended_at, adapter, base, cancel_asked_at, retried_at FROM job WHERE state = 'running' ORDER BY id
 `
 
 func (q *Queries) RunningJobs(ctx context.Context) ([]Job, error) {
@@ -523,6 +559,10 @@ func (q *Queries) RunningJobs(ctx context.Context) ([]Job, error) {
 			&i.CreatedAt,
 			&i.StartedAt,
 			&i.EndedAt,
+			&i.Adapter,
+			&i.Base,
+			&i.CancelAskedAt,
+			&i.RetriedAt,
 		); err != nil {
 			return nil, err
 		}

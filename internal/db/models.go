@@ -10,6 +10,7 @@ type Adapter struct {
 	Name      string
 	About     string
 	CreatedAt int64
+	RemovedAt *int64
 }
 
 type Attempt struct {
@@ -20,6 +21,23 @@ type Attempt struct {
 	EndedAt   *int64
 	Outcome   string
 	Reason    string
+}
+
+type Call struct {
+	ID         int64
+	JobID      int64
+	Step       string
+	Service    string
+	Operation  string
+	Request    string
+	Answer     string
+	Status     int64
+	Failed     int64
+	RequestID  string
+	TookMicros int64
+	Times      int64
+	At         int64
+	LastAt     int64
 }
 
 type Comparison struct {
@@ -55,6 +73,19 @@ type Component struct {
 	GoneAt        *int64
 }
 
+type Delivery struct {
+	ID        string
+	JobID     int64
+	Event     string
+	Body      string
+	State     string
+	Attempts  int64
+	NextAt    int64
+	Trouble   string
+	CreatedAt int64
+	EndedAt   *int64
+}
+
 type Deployment struct {
 	ID                 int64
 	VersionID          int64
@@ -83,20 +114,24 @@ type Endpoint struct {
 }
 
 type Job struct {
-	ID           int64
-	Kind         string
-	Title        string
-	Claim        string
-	PlaceID      string
-	DeploymentID *int64
-	Args         string
-	State        string
-	Step         int64
-	RunAt        int64
-	Reason       string
-	CreatedAt    int64
-	StartedAt    *int64
-	EndedAt      *int64
+	ID            int64
+	Kind          string
+	Title         string
+	Claim         string
+	PlaceID       string
+	DeploymentID  *int64
+	Args          string
+	State         string
+	Step          int64
+	RunAt         int64
+	Reason        string
+	CreatedAt     int64
+	StartedAt     *int64
+	EndedAt       *int64
+	Adapter       string
+	Base          string
+	CancelAskedAt *int64
+	RetriedAt     *int64
 }
 
 type Pane struct {
@@ -150,6 +185,32 @@ type Step struct {
 	Output    string
 	StartedAt *int64
 	EndedAt   *int64
+}
+
+type Upload struct {
+	ID          int64
+	Person      string
+	Kind        string
+	Name        string
+	Fingerprint string
+	State       string
+	Reason      string
+	Note        string
+	Digest      string
+	LeftOut     string
+	JobID       *int64
+	CreatedAt   int64
+	TouchedAt   int64
+	EndedAt     *int64
+}
+
+type UploadFile struct {
+	UploadID int64
+	N        int64
+	Path     string
+	Size     int64
+	Keep     int64
+	Why      string
 }
 
 type Version struct {

@@ -106,7 +106,7 @@ func (j *Jobs) Ship(ctx context.Context, source Source, placeID, base string) (d
 		}
 		job, err = j.journal.Add(ctx, q, journal.NewJob{
 			Kind: lora.JobDeploy, Title: fmt.Sprintf("Deploy %s v%d", source.Adapter, version.Number), Claim: claim(placeID, name),
-			PlaceID: placeID, DeploymentID: &deployment.ID,
+			PlaceID: placeID, DeploymentID: &deployment.ID, Adapter: source.Adapter, Base: onto.Name,
 			Args: deployArgs{Deployment: deployment.ID, Version: version.ID, Endpoint: onto.Endpoint, Base: onto.Name, Component: name, Mark: newMark()},
 		})
 		return err
@@ -138,14 +138,16 @@ func (j *Jobs) Remove(ctx context.Context, placeID, component string) (db.Job, e
 			job = newest
 			return nil
 		}
+		removal := journal.NewJob{Kind: lora.JobRemove, Title: "Remove " + component, Claim: claim(placeID, component), PlaceID: placeID, Base: row.BaseName}
 		args := removeArgs{Component: component, ARN: row.ARN}
-		var deploymentID *int64
 		if noDeployment == nil {
-			args.Deployment, deploymentID = deployment.ID, &deployment.ID
+			args.Deployment, removal.DeploymentID, removal.Base = deployment.ID, &deployment.ID, deployment.BaseName
+			if removal.Adapter, err = q.AdapterOfVersion(ctx, deployment.VersionID); err != nil {
+				return fmt.Errorf("find the adapter of %s: %w", component, err)
+			}
 		}
-		job, err = j.journal.Add(ctx, q, journal.NewJob{
-			Kind: lora.JobRemove, Title: "Remove " + component, Claim: claim(placeID, component), PlaceID: placeID, DeploymentID: deploymentID, Args: args,
-		})
+		removal.Args = args
+		job, err = j.journal.Add(ctx, q, removal)
 		return err
 	})
 	if err != nil {

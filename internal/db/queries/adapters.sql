@@ -19,3 +19,6 @@ SELECT * FROM adapter WHERE id = ?;
 
 -- name: SetVersionArchive :exec
 UPDATE version SET archive_digest = ?, archive_bytes = ? WHERE id = ?;
+
+-- name: AdapterOfVersion :one
+SELECT a.name FROM version v JOIN adapter a ON a.id = v.adapter_id WHERE v.id = ?;

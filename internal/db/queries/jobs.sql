@@ -1,5 +1,5 @@
 -- name: AddJob :one
-INSERT INTO job (kind, title, claim, place_id, deployment_id, args, state, run_at, created_at) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?)
+INSERT INTO job (kind, title, claim, place_id, deployment_id, adapter, base, args, state, run_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)
 RETURNING *;
 
 -- name: AddStep :exec

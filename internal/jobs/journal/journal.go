@@ -84,7 +84,9 @@ type NewJob struct {
 	Claim        string // the resource the job changes; jobs with one claim run one after another
 	PlaceID      string
 	DeploymentID *int64
-	Args         any // stored as JSON; no secrets, no prompts of users
+	Adapter      string // whom it concerns, by name: the list of jobs filters by it; may be empty
+	Base         string // the base component it concerns; may be empty
+	Args         any    // stored as JSON; no secrets, no prompts of users
 }
 
 // Add stores a job and its steps in the caller's transaction. Call Wake after the commit.
@@ -100,7 +102,7 @@ func (r *Runner) Add(ctx context.Context, q *db.Queries, job NewJob) (db.Job, er
 	now := db.Millis(r.config.Now())
 	row, err := q.AddJob(ctx, db.AddJobParams{
 		Kind: job.Kind, Title: job.Title, Claim: job.Claim, PlaceID: job.PlaceID, DeploymentID: job.DeploymentID,
-		Args: string(args), RunAt: now, CreatedAt: now,
+		Adapter: job.Adapter, Base: job.Base, Args: string(args), RunAt: now, CreatedAt: now,
 	})
 	if err != nil {
 		return db.Job{}, fmt.Errorf("add job %s: %w", job.Title, err)

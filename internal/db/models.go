@@ -81,7 +81,7 @@ type Delivery struct {
 	State     string
 	Attempts  int64
 	NextAt    int64
-	Trouble   string
+	Answer    string
 	CreatedAt int64
 	EndedAt   *int64
 }

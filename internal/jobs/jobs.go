@@ -34,6 +34,8 @@ type Config struct {
 	Places map[string]*cloud.Place
 	// Moved is called after a job changed something in a place, so that whoever watches the place looks soon.
 	Moved func(placeID string)
+	// Ended is called in the transaction that ends a job (journal.Config.Ended); nil when nobody is told.
+	Ended func(ctx context.Context, q *db.Queries, job db.Job) error
 }
 
 // Jobs ships and removes adapters.
@@ -52,7 +54,7 @@ func New(config Config) *Jobs {
 	}
 	j := &Jobs{config: config, proving: map[string]*sync.Mutex{}}
 	j.journal = journal.New(journal.Config{
-		DB: config.DB, Hub: config.Hub, Log: config.Log, Kinds: []journal.Kind{j.deployKind(), j.removeKind()},
+		DB: config.DB, Hub: config.Hub, Log: config.Log, Kinds: []journal.Kind{j.deployKind(), j.removeKind()}, Ended: config.Ended,
 	})
 	return j
 }

@@ -82,7 +82,7 @@ CREATE TABLE delivery (
     state      TEXT    NOT NULL CHECK (state IN ('waiting', 'sent', 'given up')),
     attempts   INTEGER NOT NULL DEFAULT 0,
     next_at    INTEGER NOT NULL,
-    trouble    TEXT    NOT NULL DEFAULT '',
+    answer     TEXT    NOT NULL DEFAULT '',   -- what the newest attempt brought, for people; '' before the first
     created_at INTEGER NOT NULL,
     ended_at   INTEGER
 ) STRICT, WITHOUT ROWID;

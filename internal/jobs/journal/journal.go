@@ -50,6 +50,9 @@ type Config struct {
 	Now      func() time.Time // the clock; nil means time.Now
 	// Backoff says how long to wait before the attempt after the given number of failed ones; nil means 1 s doubling to 30 s.
 	Backoff func(failed int) time.Duration
+	// Ended is called in the transaction that ends a job, with the job as it is stored then, so that what is owed for its end
+	// is stored with it or not at all. It must do no more than write rows; an error undoes the end. It may be nil.
+	Ended func(ctx context.Context, q *db.Queries, job db.Job) error
 }
 
 // Runner claims due jobs and walks each through its steps.
@@ -210,6 +213,18 @@ func (r *Runner) sleep(ctx context.Context) {
 	case <-r.wake:
 	case <-due:
 	}
+}
+
+// endJob stores the end of a job, and what is owed for it.
+func (r *Runner) endJob(ctx context.Context, q *db.Queries, end db.EndJobParams) error {
+	if err := q.EndJob(ctx, end); err != nil || r.config.Ended == nil {
+		return err
+	}
+	job, err := q.Job(ctx, end.ID)
+	if err != nil {
+		return fmt.Errorf("read job %d at its end: %w", end.ID, err)
+	}
+	return r.config.Ended(ctx, q, job)
 }
 
 func (r *Runner) changed(job int64) {

@@ -25,6 +25,7 @@ type bench struct {
 	path string
 	db   *db.DB
 	hub  *live.Hub
+	owe  func(ctx context.Context, q *db.Queries, job db.Job) error // what the runners store with a job's end; may be nil
 }
 
 func newBench(t *testing.T) *bench {
@@ -49,7 +50,7 @@ func (b *bench) start(steps ...journal.Step) (*journal.Runner, func()) {
 	b.t.Helper()
 	r := journal.New(journal.Config{
 		DB: b.db, Hub: b.hub, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Kinds: []journal.Kind{{Name: "work", Steps: steps}},
-		Backoff: func(int) time.Duration { return time.Millisecond },
+		Backoff: func(int) time.Duration { return time.Millisecond }, Ended: b.owe,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -208,6 +209,67 @@ func TestAnOrderlyStopCostsNoAttemptAndResumesAtItsStep(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"done", "stopped", "done"}, b.outcomes(job.ID)); diff != "" {
 		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+}
+
+func TestAJobsEndAndWhatIsOwedForItAreStoredTogether(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var told []string
+	b.owe = func(ctx context.Context, q *db.Queries, job db.Job) error {
+		if told = append(told, job.State); job.EndedAt == nil {
+			return errors.New("told before the end")
+		}
+		return q.SetPlaceTrouble(ctx, db.SetPlaceTroubleParams{Trouble: "owed for " + job.State, ID: "p"})
+	}
+	tries := 0
+	r, _ := b.start(
+		does("flaky", func(context.Context, *journal.Run) error {
+			if tries++; tries == 2 {
+				return lora.Errorf(lora.Throttled, "Rate exceeded.")
+			}
+			return nil
+		}),
+		does("last", func(context.Context, *journal.Run) error {
+			if tries > 1 {
+				return lora.Errorf(lora.Invalid, "No.")
+			}
+			return nil
+		}))
+	for _, want := range []string{lora.JobDone, lora.JobFailed} {
+		job := b.ended(b.add(r, "c").ID)
+		place, err := b.db.Read().Place(t.Context(), "p")
+		if err != nil || job.State != want || place.Trouble != "owed for "+want {
+			t.Errorf("job is %s, want %s; the place says %q (%v)", job.State, want, place.Trouble, err)
+		}
+	}
+	if diff := cmp.Diff([]string{lora.JobDone, lora.JobFailed}, told); diff != "" {
+		t.Errorf("told of ends (-want +got):\n%s", diff)
+	}
+}
+
+func TestAJobDoesNotEndWithoutWhatIsOwedForIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	asked := make(chan struct{})
+	b.owe = func(ctx context.Context, q *db.Queries, job db.Job) error {
+		defer close(asked)
+		return errors.Join(q.SetPlaceTrouble(ctx, db.SetPlaceTroubleParams{Trouble: "half", ID: "p"}), errors.New("disk full"))
+	}
+	step := does("one", func(context.Context, *journal.Run) error { return nil })
+	r, stop := b.start(step)
+	id := b.add(r, "c").ID
+	<-asked
+	stop()
+	job, err := b.db.Read().Job(t.Context(), id)
+	place, placeErr := b.db.Read().Place(t.Context(), "p")
+	if err != nil || placeErr != nil || job.EndedAt != nil || place.Trouble != "" {
+		t.Fatalf("job is %s, the place says %q (%v, %v)", job.State, place.Trouble, err, placeErr)
+	}
+	b.owe = nil
+	b.start(step)
+	if got := b.ended(id); got.State != lora.JobDone {
+		t.Errorf("after the next start it is %s", got.State)
 	}
 }
 

@@ -209,7 +209,7 @@ func (r *Runner) finish(ctx context.Context, a attempt, last bool) error {
 		if err != nil || !last {
 			return err
 		}
-		return q.EndJob(ctx, db.EndJobParams{State: lora.JobDone, EndedAt: &now, ID: a.run.Job.ID})
+		return r.endJob(ctx, q, db.EndJobParams{State: lora.JobDone, EndedAt: &now, ID: a.run.Job.ID})
 	})
 }
 
@@ -245,6 +245,6 @@ func (r *Runner) fail(ctx context.Context, a attempt, failure error) error {
 		return errors.Join(
 			a.end(ctx, q, "failed", reason, now),
 			q.EndStep(ctx, db.EndStepParams{State: "failed", Note: reason, Output: output, EndedAt: &now, JobID: a.run.Job.ID, N: a.run.step}),
-			q.EndJob(ctx, db.EndJobParams{State: lora.JobFailed, Reason: reason, EndedAt: &now, ID: a.run.Job.ID}))
+			r.endJob(ctx, q, db.EndJobParams{State: lora.JobFailed, Reason: reason, EndedAt: &now, ID: a.run.Job.ID}))
 	})
 }

@@ -35,7 +35,7 @@ func (q *Queries) AddDelivery(ctx context.Context, arg AddDeliveryParams) error 
 }
 
 const deliveriesOfJob = `-- name: DeliveriesOfJob :many
-SELECT id, job_id, event, body, state, attempts, next_at, answer, created_at, ended_at FROM delivery WHERE job_id = ? ORDER BY created_at, id
+SELECT id, job_id, event, body, state, attempts, next_at, answer, created_at, ended_at FROM delivery WHERE job_id = ? ORDER BY created_at, event
 `
 
 func (q *Queries) DeliveriesOfJob(ctx context.Context, jobID int64) ([]Delivery, error) {

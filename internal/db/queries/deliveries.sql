@@ -22,7 +22,7 @@ SELECT CAST(coalesce(min(next_at), 0) AS INTEGER) FROM delivery WHERE state = 'w
 UPDATE delivery SET state = ?, attempts = attempts + 1, answer = ?, next_at = ?, ended_at = ? WHERE id = ?;
 
 -- name: DeliveriesOfJob :many
-SELECT * FROM delivery WHERE job_id = ? ORDER BY created_at, id;
+SELECT * FROM delivery WHERE job_id = ? ORDER BY created_at, event;
 
 -- name: DropDeliveries :exec
 DELETE FROM delivery WHERE created_at < ?;

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 
+	"loradeck/internal/hook"
 	"loradeck/internal/lora"
 )
 
@@ -29,6 +30,10 @@ type options struct {
 	tlsCert     string
 	tlsKey      string
 	behindProxy bool
+
+	webhook           string
+	webhookSecretFile string
+	webhookSecret     hook.Secret // of the environment; the file's wins
 }
 
 const usage = `Loradeck: see, ship, prove and compare LoRA adapters that share one base model.
@@ -54,6 +59,12 @@ A dashboard that others can reach needs all three of
   --host NAME[,NAME…]      the names browsers use for it                           LORADECK_HOST
 and may have
   --make-token             make the token file at first start, with one admin      LORADECK_MAKE_TOKEN=true
+
+Others can be told how jobs end (Standard Webhooks)
+  --webhook URL            where signed events go: https, or http on this machine  LORADECK_WEBHOOK
+  --webhook-secret-file FILE
+                           holds whsec_BASE64, readable by its owner only; or      LORADECK_WEBHOOK_SECRET_FILE
+                           the secret itself, which is never a flag's value        LORADECK_WEBHOOK_SECRET
 
 When ready it prints its addresses on stdout, and everything else as log lines on stderr.
 `
@@ -105,6 +116,11 @@ func parseOptions(args []string, getenv func(string) string) (options, error) {
 	set.StringVar(&o.tlsCert, "tls-cert", env("TLS_CERT", ""), "")
 	set.StringVar(&o.tlsKey, "tls-key", env("TLS_KEY", ""), "")
 	set.BoolVar(&o.behindProxy, "behind-proxy", yes("BEHIND_PROXY"), "")
+	set.StringVar(&o.webhook, "webhook", env("WEBHOOK", ""), "")
+	set.StringVar(&o.webhookSecretFile, "webhook-secret-file", env("WEBHOOK_SECRET_FILE", ""), "")
+	if secret := env("WEBHOOK_SECRET", ""); secret != "" && problem == nil {
+		o.webhookSecret, problem = hook.ParseSecret(secret)
+	}
 	if problem != nil {
 		return o, problem
 	}
@@ -160,8 +176,11 @@ func (o options) check() error {
 			return lora.Errorf(lora.Invalid, "--host has %q; give host names without scheme or port, like deck.example.com.", host)
 		}
 	}
-	if o.command != "" || loopback(o.addr) {
+	if o.command != "" {
 		return nil
+	}
+	if err := o.checkWebhook(); err != nil || loopback(o.addr) {
+		return err
 	}
 	var missing []string
 	if o.tokenFile == "" {
@@ -177,6 +196,18 @@ func (o options) check() error {
 		return lora.Errorf(lora.Invalid, "Others can reach %s, so the dashboard will not start there without %s. On 127.0.0.1 none of this is needed.", o.addr, strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+func (o options) checkWebhook() error {
+	switch {
+	case o.webhook == "" && o.webhookSecretFile == "":
+		return nil
+	case o.webhook == "":
+		return lora.Errorf(lora.Invalid, "--webhook-secret-file needs --webhook, the address that events go to.")
+	case o.webhookSecretFile == "" && !o.webhookSecret.Given():
+		return lora.Errorf(lora.Invalid, "--webhook needs a secret to sign with. Name its file with --webhook-secret-file, or set LORADECK_WEBHOOK_SECRET.")
+	}
+	return hook.CheckURL(o.webhook)
 }
 
 // loopback reports whether only this machine can reach a listener on addr.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -44,6 +45,9 @@ func TestBadOptionsGetASentence(t *testing.T) {
 		"--addr :80 --token-file f": "TLS",
 		"--addr [::]:80 --token-file f --behind-proxy": "--host",
 		"--tls-cert a --tls-key b --behind-proxy":      "exclude",
+		"--webhook https://ci.example":                 "LORADECK_WEBHOOK_SECRET",
+		"--webhook-secret-file f":                      "--webhook",
+		"--webhook ci --webhook-secret-file f":         "webhook's address",
 	}
 	for line, want := range tests {
 		_, err := parseOptions(strings.Fields(line), none)
@@ -56,6 +60,24 @@ func TestBadOptionsGetASentence(t *testing.T) {
 	})
 	if lora.KindOf(err) != lora.Invalid {
 		t.Errorf("bad environment: got %v", err)
+	}
+}
+
+func TestTheWebhooksSecretOfTheEnvironmentIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for secret, want := range map[string]lora.Kind{"hush, this is short": lora.Invalid, "hush, these are more than 24 bytes": ""} {
+		o, err := parseOptions([]string{"--webhook", "https://ci.example/in"}, func(name string) string {
+			return map[string]string{"LORADECK_WEBHOOK_SECRET": secret}[name]
+		})
+		if lora.KindOf(err) != want {
+			t.Errorf("%q: got %v", secret, err)
+		}
+		shown := fmt.Sprintf("%v %+v %#v", err, o, o)
+		for _, hush := range []string{"hush", "104 117 115 104", "0x68, 0x75"} { // in words, and as fmt writes bytes
+			if strings.Contains(shown, hush) {
+				t.Errorf("%q: %q stands in %s", secret, hush, shown)
+			}
+		}
 	}
 }
 

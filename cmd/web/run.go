@@ -171,7 +171,11 @@ func (d *deck) start(ctx context.Context, o options, places map[string]*cloud.Pl
 	if err != nil {
 		return err
 	}
-	work := jobs.New(jobs.Config{DB: database, Spool: files, Hub: hub, Log: log, Places: places, Moved: func(id string) {
+	ended, err := d.startHook(ctx, o, database, hub, listener.Addr(), log)
+	if err != nil {
+		return err
+	}
+	work := jobs.New(jobs.Config{DB: database, Spool: files, Hub: hub, Log: log, Places: places, Ended: ended, Moved: func(id string) {
 		if w, there := watchers[id]; there {
 			w.Poke()
 		}

@@ -39,6 +39,7 @@ type record struct {
 	job        db.Job
 	steps      []db.Step
 	attempts   []db.Attempt
+	deliveries []db.Delivery
 	place      db.Place
 	deployment db.Deployment // zero for a job on a component that was not shipped from here
 	version    db.Version
@@ -59,6 +60,9 @@ func (h *Handlers) record(ctx context.Context, id int64) (record, error) {
 	}
 	if r.attempts, err = q.Attempts(ctx, id); err != nil {
 		return r, fmt.Errorf("read attempts of job %d: %w", id, err)
+	}
+	if r.deliveries, err = q.DeliveriesOfJob(ctx, id); err != nil {
+		return r, fmt.Errorf("read webhook events of job %d: %w", id, err)
 	}
 	if r.place, err = q.Place(ctx, r.job.PlaceID); err != nil {
 		return r, fmt.Errorf("read place of job %d: %w", id, err)
@@ -99,7 +103,7 @@ func (h *Handlers) jobView(ctx context.Context, id int64) (templates.Job, error)
 	}
 	view := templates.Job{
 		Icons: h.static.Assets().Icons, ID: id, Title: r.job.Title, State: jobState(r.job.State, verdict), Where: r.place.Name,
-		Proof: proof, Checks: checksOf(r), Lanes: lanesOf(r, now), About: aboutOf(r, now), Tries: triesOf(r, now),
+		Proof: proof, Checks: checksOf(r), Lanes: lanesOf(r, now), About: aboutOf(r, now), Tries: triesOf(r, now), Webhook: webhookOf(r, now),
 	}
 	view.Summary = summaryOf(r, view.State)
 	if r.deployment.ID != 0 {

@@ -194,7 +194,7 @@ func TestNoSecretAndNoPathIsLoggedOrStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := b.log.String() + unheard.Answer + unheard.Body + fmt.Sprintf("%v %+v %#v %s %x %d", secret, secret, secret, secret, &secret, struct{ S hook.Secret }{secret})
+	all := b.log.String() + unheard.Answer + unheard.Body + fmt.Sprintf("%v %+v %#v %s %x %d", secret, secret, secret, secret, &secret, struct{ private hook.Secret }{secret})
 	for _, hush := range []string{"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "31f290f6bf06298a", "49 242 144", "hush", "never told"} {
 		if strings.Contains(all, hush) {
 			t.Errorf("%q stands in:\n%s", hush, all)

@@ -20,8 +20,10 @@ const (
 	longestFile  = 4096
 )
 
-// Secret is the key that events are signed with. However it is printed or logged, it shows nothing of the key.
-type Secret struct{ key []byte }
+// Secret is the key that events are signed with. However it, or what holds it, is printed or logged, nothing of the key shows.
+type Secret struct {
+	key *[]byte // fmt asks no Format of a private field, and follows no pointer in one
+}
 
 // ParseSecret reads a secret: "whsec_" and the key in base64, as the specification writes it, or any other text, whose bytes
 // are the key. White space around it does not count. Its errors are of kind Invalid and repeat nothing of the text.
@@ -37,7 +39,7 @@ func ParseSecret(text string) (Secret, error) {
 	if len(key) < shortest {
 		return Secret{}, lora.Errorf(lora.Invalid, "The webhook's secret has %d bytes; it needs at least %d. Make one with: echo %s$(openssl rand -base64 32)", len(key), shortest, secretPrefix)
 	}
-	return Secret{key}, nil
+	return Secret{&key}, nil
 }
 
 // ReadSecret reads the secret that is alone in the file at path, which nobody but its owner may read. Its errors are of kind
@@ -59,14 +61,14 @@ func ReadSecret(path string) (Secret, error) {
 }
 
 // Given reports whether there is a key: the zero Secret has none.
-func (s Secret) Given() bool { return len(s.key) > 0 }
+func (s Secret) Given() bool { return s.key != nil }
 
 // Format keeps the key out of whatever it is printed into, with any verb.
 func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, "(webhook secret)") }
 
 // sign gives the value of the header webhook-signature for one attempt.
 func (s Secret) sign(id string, at time.Time, body string) string {
-	mac := hmac.New(sha256.New, s.key)
+	mac := hmac.New(sha256.New, *s.key)
 	io.WriteString(mac, id+"."+strconv.FormatInt(at.Unix(), 10)+"."+body)
 	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }

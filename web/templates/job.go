@@ -16,6 +16,7 @@ type Job struct {
 	Checks  *Checks // nil before the check has ended
 	About   []Fact
 	Tries   []Try
+	Webhook []Try // one per event; none when no webhook was told
 }
 
 // Failure is why a job stopped and what can be done.
@@ -43,7 +44,7 @@ type Check struct {
 // passed counts what passed.
 func (c Checks) passed() string { return Plural(len(c.Passed), "rule") + " passed" }
 
-// Try is one attempt of a step, listed when a step needed more than one or ended badly.
+// Try is one attempt of a step, listed when a step needed more than one or ended badly; or one event for the webhook.
 type Try struct {
 	State   State
 	Text    string // "Create, attempt 2"

@@ -83,9 +83,10 @@ func madeJob(icons string) templates.Job {
 	return templates.Job{
 		Icons: icons, ID: 12, Title: "Deploy json v1", State: templates.State{Mark: "running"}, Summary: "Running, 4 of 6 steps done", Base: templates.Link{Href: "/", Text: "tiny-llama-base"}, Where: "local",
 		Figures: []templates.Figure{{Label: "Elapsed", Value: "34 s"}, {Label: "Attempts", Value: "2", Unit: "on create"}}, Lanes: madeLanes(false),
-		Checks: &templates.Checks{Look: []templates.Check{{State: templates.State{Mark: "warn", Word: "Warning"}, Title: "The chat template in this folder is not used", Detail: "The server renders chats with the base's own.", Next: "Compare both before shipping."}}, Passed: []string{"Rank 8 fits", "All 56 tensors belong to this base"}},
-		About:  []templates.Fact{{Label: "Adapter", Value: "json v1"}, {Label: "Component", Value: "json-v1-tiny-llama-base", Mono: true}, {Label: "Rank and size", Value: "rank 8, 0.6 MB"}, {Label: "Digest", Value: "c81e57a044d0c81e57a044d0c81e57a044d0c81e57a044d0c81e57a044d044d0", Mono: true}},
-		Tries:  []templates.Try{{State: templates.State{Mark: "failed", Word: "failed"}, Text: "Create, attempt 1:", Outcome: "throttled, trying again in 5 s", When: "14:02:17"}, {State: templates.State{Mark: "done", Word: "done"}, Text: "Create, attempt 2:", Outcome: "done", When: "14:02:20"}},
+		Checks:  &templates.Checks{Look: []templates.Check{{State: templates.State{Mark: "warn", Word: "Warning"}, Title: "The chat template in this folder is not used", Detail: "The server renders chats with the base's own.", Next: "Compare both before shipping."}}, Passed: []string{"Rank 8 fits", "All 56 tensors belong to this base"}},
+		About:   []templates.Fact{{Label: "Adapter", Value: "json v1"}, {Label: "Component", Value: "json-v1-tiny-llama-base", Mono: true}, {Label: "Rank and size", Value: "rank 8, 0.6 MB"}, {Label: "Digest", Value: "c81e57a044d0c81e57a044d0c81e57a044d0c81e57a044d0c81e57a044d044d0", Mono: true}},
+		Tries:   []templates.Try{{State: templates.State{Mark: "failed", Word: "failed"}, Text: "Create, attempt 1:", Outcome: "throttled, trying again in 5 s", When: "14:02:17"}, {State: templates.State{Mark: "done", Word: "done"}, Text: "Create, attempt 2:", Outcome: "done", When: "14:02:20"}},
+		Webhook: []templates.Try{{State: templates.State{Mark: "queued", Word: "waiting"}, Text: "job.failed:", Outcome: "answered 500; attempt 2 of 8 at 14:02:40"}},
 	}
 }
 

@@ -2,7 +2,6 @@ package hook_test
 
 import (
 	"net/http"
-	"sync"
 	"testing"
 	"time"
 
@@ -115,23 +114,21 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// hangs gives an answer that comes once release is called.
-func hangs(t *testing.T) (answer http.HandlerFunc, release func()) {
+// hangs gives an answer that comes once release is called, or when nobody waits for it any more.
+func hangs() (answer http.HandlerFunc, release func()) {
 	free := make(chan struct{})
-	release = sync.OnceFunc(func() { close(free) })
-	t.Cleanup(release) // before the server's own, which waits for its answers
-	return func(w http.ResponseWriter, request *http.Request) {
+	return func(_ http.ResponseWriter, request *http.Request) {
 		select {
 		case <-free:
 		case <-request.Context().Done():
 		}
-	}, release
+	}, func() { close(free) }
 }
 
 func TestASlowReceiverHoldsUpNoJob(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	slow, release := hangs(t)
+	slow, release := hangs()
 	r := newReceiver(t, slow)
 	h := b.hook(r.URL)
 	b.run(h)
@@ -154,7 +151,7 @@ func TestASlowReceiverHoldsUpNoJob(t *testing.T) {
 func TestAReceiverThatDoesNotAnswerInTimeIsAskedAgainLater(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	slow, _ := hangs(t)
+	slow, _ := hangs()
 	r := newReceiver(t, slow)
 	h := b.hookWith(hook.Config{URL: r.URL, Timeout: 100 * time.Millisecond})
 	b.run(h)
@@ -181,7 +178,7 @@ func TestAnEventOutlivesTheProcess(t *testing.T) {
 func TestAnAttemptThatTheStopCutsOffIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	slow, _ := hangs(t)
+	slow, _ := hangs()
 	r := newReceiver(t, slow, status(http.StatusOK))
 	h := b.hook(r.URL)
 	stop := b.run(h)

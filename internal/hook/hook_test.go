@@ -42,7 +42,7 @@ func TestTheEndOfAJobIsToldSignedAndInFull(t *testing.T) {
 	if kind := request.header.Get("Content-Type"); kind != "application/json" || request.timestamp != fmt.Sprint(b.clock().Unix()) {
 		t.Errorf("sent as %q at %s", kind, request.timestamp)
 	}
-	if d := b.delivery(job.ID, "it is sent", tried(1)); d.State != hook.Sent || d.Answer != "answered 204" || d.ID != request.id {
+	if d := b.delivery(job.ID, "it is sent", tried(1)); d.State != hook.Sent || d.Answer != "answered 204" || d.ID != request.id || d.EndedAt == nil || *d.EndedAt != db.Millis(b.clock()) {
 		t.Errorf("stored as %+v", d)
 	}
 }

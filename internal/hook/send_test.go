@@ -1,6 +1,7 @@
 package hook_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -145,6 +146,32 @@ func TestASlowReceiverHoldsUpNoJob(t *testing.T) {
 	release()
 	for id := first.ID; id < first.ID+4; id++ {
 		b.delivery(id, "it is sent", func(d db.Delivery) bool { return d.State == hook.Sent })
+	}
+}
+
+func TestAnEventThatHangsHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	slow, _ := hangs()
+	r := newReceiver(t, func(w http.ResponseWriter, request *http.Request) {
+		var event hook.Event
+		if err := json.NewDecoder(request.Body).Decode(&event); err != nil {
+			t.Error(err)
+		}
+		if event.Job.ID == 1 {
+			slow(w, request)
+		}
+	})
+	h := b.hook(r.URL)
+	first := b.end(h, ends(nil))
+	b.pass(time.Second) // so that it is due before the second
+	second := b.end(h, ends(nil))
+	b.run(h)
+	if d := b.delivery(second.ID, "it is sent", tried(1)); d.State != hook.Sent {
+		t.Errorf("the second is %+v", d)
+	}
+	if d := b.delivery(first.ID, "", func(db.Delivery) bool { return true }); d.Attempts != 0 {
+		t.Errorf("the first is %+v", d)
 	}
 }
 

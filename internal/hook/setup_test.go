@@ -203,6 +203,7 @@ func newReceiver(t *testing.T, answers ...http.HandlerFunc) *receiver {
 		answer := answers[0]
 		answers = answers[min(1, len(answers)-1):]
 		mu.Unlock()
+		request.Body = io.NopCloser(bytes.NewReader(body)) // for answers that depend on it
 		answer(w, request)
 	}))
 	t.Cleanup(r.Close)

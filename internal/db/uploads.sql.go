@@ -148,7 +148,7 @@ func (q *Queries) OpenUploads(ctx context.Context) ([]Upload, error) {
 	return items, nil
 }
 
-const refuseUpload = `-- name: RefuseUpload :exec
+const refuseUpload = `-- name: RefuseUpload :execrows
 UPDATE upload SET state = 'refused', reason = ?, left_out = ?, touched_at = ? WHERE id = ? AND state IN ('receiving', 'reading')
 `
 
@@ -159,14 +159,17 @@ type RefuseUploadParams struct {
 	ID        int64
 }
 
-func (q *Queries) RefuseUpload(ctx context.Context, arg RefuseUploadParams) error {
-	_, err := q.db.ExecContext(ctx, refuseUpload,
+func (q *Queries) RefuseUpload(ctx context.Context, arg RefuseUploadParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, refuseUpload,
 		arg.Reason,
 		arg.LeftOut,
 		arg.TouchedAt,
 		arg.ID,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const sameUpload = `-- name: SameUpload :one
@@ -200,7 +203,7 @@ func (q *Queries) SameUpload(ctx context.Context, arg SameUploadParams) (Upload,
 	return i, err
 }
 
-const shipUpload = `-- name: ShipUpload :exec
+const shipUpload = `-- name: ShipUpload :execrows
 UPDATE upload SET state = 'shipped', job_id = ?, ended_at = ? WHERE id = ? AND state = 'ready'
 `
 
@@ -210,9 +213,12 @@ type ShipUploadParams struct {
 	ID      int64
 }
 
-func (q *Queries) ShipUpload(ctx context.Context, arg ShipUploadParams) error {
-	_, err := q.db.ExecContext(ctx, shipUpload, arg.JobID, arg.EndedAt, arg.ID)
-	return err
+func (q *Queries) ShipUpload(ctx context.Context, arg ShipUploadParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, shipUpload, arg.JobID, arg.EndedAt, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const touchUpload = `-- name: TouchUpload :exec
@@ -312,7 +318,7 @@ func (q *Queries) UploadFiles(ctx context.Context, uploadID int64) ([]UploadFile
 	return items, nil
 }
 
-const uploadReady = `-- name: UploadReady :exec
+const uploadReady = `-- name: UploadReady :execrows
 UPDATE upload SET state = 'ready', note = '', digest = ?, left_out = ?, touched_at = ? WHERE id = ? AND state IN ('receiving', 'reading')
 `
 
@@ -323,14 +329,17 @@ type UploadReadyParams struct {
 	ID        int64
 }
 
-func (q *Queries) UploadReady(ctx context.Context, arg UploadReadyParams) error {
-	_, err := q.db.ExecContext(ctx, uploadReady,
+func (q *Queries) UploadReady(ctx context.Context, arg UploadReadyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, uploadReady,
 		arg.Digest,
 		arg.LeftOut,
 		arg.TouchedAt,
 		arg.ID,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const uploadsToEnd = `-- name: UploadsToEnd :many
@@ -373,4 +382,17 @@ func (q *Queries) UploadsToEnd(ctx context.Context, touchedAt int64) ([]Upload, 
 		return nil, err
 	}
 	return items, nil
+}
+
+const usesOfDigest = `-- name: UsesOfDigest :one
+SELECT CAST((SELECT count(*) FROM version v WHERE v.digest = ?1)
+    + (SELECT count(*) FROM upload u WHERE u.digest = ?1 AND u.ended_at IS NULL) AS INTEGER)
+`
+
+// How many versions and open uploads have this content.
+func (q *Queries) UsesOfDigest(ctx context.Context, digest string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, usesOfDigest, digest)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }

@@ -69,6 +69,12 @@ type Source struct {
 	About   string // one line, may be empty
 	Files   fs.FS
 	Prompts []string // its own sample prompts, shown with its proof and not counted
+
+	Digest    string // of a version that is in the spool already, instead of Files
+	Component string // name of the component; "" for the proposed one
+
+	// Also is a write for the transaction that stores the job; nil for none.
+	Also func(ctx context.Context, q *db.Queries, job db.Job) error
 }
 
 // Ship checks that the source can be read, keeps its files, and stores version, deployment and job in one transaction. The
@@ -79,15 +85,11 @@ func (j *Jobs) Ship(ctx context.Context, source Source, placeID, base string) (d
 	if err != nil {
 		return db.Job{}, err
 	}
-	adapter, err := peft.Inspect(source.Files)
-	if err != nil {
-		return db.Job{}, fmt.Errorf("read adapter %s: %w", source.Adapter, err)
+	if err := source.named(); err != nil {
+		return db.Job{}, err
 	}
-	digest, kept, err := peft.Manifest(ctx, source.Files)
+	adapter, digest, err := j.take(ctx, source)
 	if err != nil {
-		return db.Job{}, fmt.Errorf("digest adapter %s: %w", source.Adapter, err)
-	}
-	if err := j.config.Spool.Keep(ctx, digest, source.Files, kept); err != nil {
 		return db.Job{}, err
 	}
 	var job db.Job
@@ -96,7 +98,10 @@ func (j *Jobs) Ship(ctx context.Context, source Source, placeID, base string) (d
 		if err != nil {
 			return err
 		}
-		name := lora.ComponentName(source.Adapter, version.Number, onto.Name)
+		name := source.Component
+		if name == "" {
+			name = lora.ComponentName(source.Adapter, version.Number, onto.Name)
+		}
 		if err := clearName(ctx, q, placeID, name); err != nil {
 			return err
 		}
@@ -111,13 +116,50 @@ func (j *Jobs) Ship(ctx context.Context, source Source, placeID, base string) (d
 			PlaceID: placeID, DeploymentID: &deployment.ID, Adapter: source.Adapter, Base: onto.Name,
 			Args: deployArgs{Deployment: deployment.ID, Version: version.ID, Endpoint: onto.Endpoint, Base: onto.Name, Component: name, Mark: newMark()},
 		})
-		return err
+		if err != nil || source.Also == nil {
+			return err
+		}
+		return source.Also(ctx, q, job)
 	})
 	if err != nil {
 		return db.Job{}, err
 	}
 	j.journal.Wake()
 	return job, nil
+}
+
+// named refuses names that S3 keys, tags or SageMaker would not take.
+func (s Source) named() error {
+	for _, named := range []struct{ what, name string }{{"adapter", s.Adapter}, {"tenant", s.Tenant}} {
+		if !lora.ValidName(named.name) {
+			return lora.Errorf(lora.Invalid, "%q cannot be the name of the %s. Use letters, digits, dots, underscores and hyphens, up to 63, with a letter or digit first and last.", named.name, named.what)
+		}
+	}
+	if s.Component != "" && !lora.ValidComponentName(s.Component) {
+		return lora.Errorf(lora.Invalid, "SageMaker does not take the component name %q. Use letters, digits and hyphens, up to 63, with a letter or digit first and last.", s.Component)
+	}
+	return nil
+}
+
+// take reads a source and makes sure that its files are in the spool.
+func (j *Jobs) take(ctx context.Context, source Source) (adapter peft.Adapter, digest string, err error) {
+	files := source.Files
+	if source.Digest != "" {
+		if files, err = j.config.Spool.Version(source.Digest); err != nil {
+			return adapter, "", err
+		}
+	}
+	if adapter, err = peft.Inspect(files); err != nil {
+		return adapter, "", fmt.Errorf("read adapter %s: %w", source.Adapter, err)
+	}
+	if source.Digest != "" {
+		return adapter, source.Digest, nil
+	}
+	digest, kept, err := peft.Manifest(ctx, files)
+	if err != nil {
+		return adapter, "", fmt.Errorf("digest adapter %s: %w", source.Adapter, err)
+	}
+	return adapter, digest, j.config.Spool.Keep(ctx, digest, files, kept)
 }
 
 // Remove stores the job that unloads and deletes an adapter component. A removal that is already under way is given back

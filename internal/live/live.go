@@ -22,6 +22,9 @@ const (
 // Job is the key of one job's page.
 func Job(id int64) string { return fmt.Sprintf("job/%d", id) }
 
+// Upload is the key of one upload's page: what has arrived and what was read of it.
+func Upload(id int64) string { return fmt.Sprintf("upload/%d", id) }
+
 // Comparison is the key of one comparison's head: its panes' states, not their text.
 func Comparison(id int64) string { return fmt.Sprintf("comparison/%d", id) }
 

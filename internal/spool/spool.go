@@ -1,8 +1,9 @@
 // Package spool keeps adapters' files and their packed archives on disk, under names made of their digests, so that what a
-// job reads is what was checked and a crash finds its half-done work again.
+// job reads is what was checked and a crash finds its half-done work again. What is still being uploaded lies beside them
+// under the upload's number.
 //
-// It knows nothing of what the files mean: peft reads them, jobs packs them. Whatever has its final name is whole; what is
-// being written has a temporary one and is removed at the next Open.
+// It knows nothing of what the files mean: peft reads them, jobs packs them. Whatever has a digest for its name is whole; what
+// is being made has a temporary name and is removed at the next Open. Only uploads stay half-done across a restart.
 package spool
 
 import (
@@ -18,12 +19,13 @@ import (
 	"loradeck/internal/lora"
 )
 
-// Spool is a directory with versions/DIGEST/… and archives/DIGEST.tar.gz. Digests are 64 lower-case hex digits.
+// Spool is a directory with versions/DIGEST/…, archives/DIGEST.tar.gz and uploads/NUMBER/…. Digests are 64 lower-case hex
+// digits.
 type Spool struct{ root *os.Root }
 
 // Open opens or creates the spool in dir and removes what the last process left unfinished.
 func Open(dir string) (*Spool, error) {
-	for _, part := range []string{"versions", "archives", "tmp"} {
+	for _, part := range []string{"versions", "archives", "uploads", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, part), 0o700); err != nil {
 			return nil, fmt.Errorf("open spool: %w", err)
 		}
@@ -63,9 +65,14 @@ func (s *Spool) Keep(ctx context.Context, digest string, source fs.FS, files []s
 			return fmt.Errorf("keep %s: %w", file, err)
 		}
 	}
-	if err := s.root.Rename(staging, final); err != nil && !errors.Is(err, fs.ErrExist) {
-		if _, there := s.root.Stat(final); there != nil {
-			return fmt.Errorf("keep version %s: %w", digest, err)
+	return s.settle(staging, final)
+}
+
+// settle gives a staged version its name, unless another has come first: then that one has the same content.
+func (s *Spool) settle(staging, final string) error {
+	if err := s.root.Rename(staging, final); err != nil {
+		if _, missing := s.root.Stat(final); missing != nil {
+			return fmt.Errorf("keep %s: %w", final, err)
 		}
 	}
 	return nil

@@ -29,14 +29,19 @@ UPDATE upload SET touched_at = ? WHERE id = ?;
 -- name: NoteUpload :exec
 UPDATE upload SET state = ?, note = ? WHERE id = ? AND state IN ('receiving', 'reading');
 
--- name: UploadReady :exec
+-- name: UploadReady :execrows
 UPDATE upload SET state = 'ready', note = '', digest = ?, left_out = ?, touched_at = ? WHERE id = ? AND state IN ('receiving', 'reading');
 
--- name: RefuseUpload :exec
+-- name: RefuseUpload :execrows
 UPDATE upload SET state = 'refused', reason = ?, left_out = ?, touched_at = ? WHERE id = ? AND state IN ('receiving', 'reading');
 
--- name: ShipUpload :exec
+-- name: ShipUpload :execrows
 UPDATE upload SET state = 'shipped', job_id = ?, ended_at = ? WHERE id = ? AND state = 'ready';
 
 -- name: EndUpload :exec
 UPDATE upload SET state = CASE WHEN state = 'refused' THEN state ELSE 'discarded' END, ended_at = ? WHERE id = ? AND ended_at IS NULL;
+
+-- How many versions and open uploads have this content.
+-- name: UsesOfDigest :one
+SELECT CAST((SELECT count(*) FROM version v WHERE v.digest = sqlc.arg(digest))
+    + (SELECT count(*) FROM upload u WHERE u.digest = sqlc.arg(digest) AND u.ended_at IS NULL) AS INTEGER);

@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"loradeck/internal/hook"
 	"loradeck/internal/lora"
@@ -34,6 +36,9 @@ type options struct {
 	webhook           string
 	webhookSecretFile string
 	webhookSecret     hook.Secret // of the environment; the file's wins
+
+	uploadBudget int64         // bytes
+	uploadKeep   time.Duration // after the last byte
 }
 
 const usage = `Loradeck: see, ship, prove and compare LoRA adapters that share one base model.
@@ -48,6 +53,8 @@ Flags (each may be set in the environment by the name on its right)
   --addr HOST:PORT         dashboard, 127.0.0.1:8080; port 0 takes a free one      LORADECK_ADDR
   --local-addr HOST:PORT   local platform, 127.0.0.1:8090; "none" turns it off     LORADECK_LOCAL_ADDR
   --data DIR               everything it keeps, ./data                             LORADECK_DATA
+  --upload-budget SIZE     what adapters may take on disk, 100GB                   LORADECK_UPLOAD_BUDGET
+  --upload-keep TIME       how long an unfinished upload is kept, 48h              LORADECK_UPLOAD_KEEP
   --local-account ID       account of the local platform, 000000000000             LORADECK_LOCAL_ACCOUNT
   --local-region REGION    its region, us-east-1                                   LORADECK_LOCAL_REGION
 
@@ -93,7 +100,7 @@ func parseOptions(args []string, getenv func(string) string) (options, error) {
 		}
 		return fallback
 	}
-	var hosts string
+	var hosts, budget, keep string
 	var problem error
 	yes := func(name string) bool {
 		switch strings.ToLower(env(name, "false")) {
@@ -108,6 +115,8 @@ func parseOptions(args []string, getenv func(string) string) (options, error) {
 	set.StringVar(&o.addr, "addr", env("ADDR", "127.0.0.1:8080"), "")
 	set.StringVar(&o.localAddr, "local-addr", env("LOCAL_ADDR", "127.0.0.1:8090"), "")
 	set.StringVar(&o.data, "data", env("DATA", "./data"), "")
+	set.StringVar(&budget, "upload-budget", env("UPLOAD_BUDGET", "100GB"), "")
+	set.StringVar(&keep, "upload-keep", env("UPLOAD_KEEP", "48h"), "")
 	set.StringVar(&o.account, "local-account", env("LOCAL_ACCOUNT", "000000000000"), "")
 	set.StringVar(&o.region, "local-region", env("LOCAL_REGION", "us-east-1"), "")
 	set.StringVar(&hosts, "host", env("HOST", ""), "")
@@ -137,7 +146,33 @@ func parseOptions(args []string, getenv func(string) string) (options, error) {
 			o.hosts = append(o.hosts, host)
 		}
 	}
+	if err := o.readUploads(budget, keep); err != nil {
+		return o, err
+	}
 	return o, o.check()
+}
+
+// readUploads reads the bounds of uploads.
+func (o *options) readUploads(budget, keep string) error {
+	number, unit := budget, int64(1)
+	for _, u := range []struct {
+		suffix string
+		size   int64
+	}{{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}} {
+		if rest, found := strings.CutSuffix(strings.ToUpper(budget), u.suffix); found {
+			number, unit = strings.TrimSpace(rest), u.size
+			break
+		}
+	}
+	size, err := strconv.ParseFloat(number, 64)
+	if err != nil || size <= 0 || size*float64(unit) > 1<<60 {
+		return lora.Errorf(lora.Invalid, "--upload-budget is %q; give a size like 100GB.", budget)
+	}
+	o.uploadBudget = int64(size * float64(unit))
+	if o.uploadKeep, err = time.ParseDuration(keep); err != nil || o.uploadKeep < time.Minute {
+		return lora.Errorf(lora.Invalid, "--upload-keep is %q; give a time of a minute or more, like 48h.", keep)
+	}
+	return nil
 }
 
 var (

@@ -18,6 +18,7 @@ import (
 	"loradeck/internal/compare"
 	"loradeck/internal/db"
 	"loradeck/internal/handlers"
+	"loradeck/internal/intake"
 	"loradeck/internal/jobs"
 	"loradeck/internal/live"
 	"loradeck/internal/lora"
@@ -181,6 +182,9 @@ func (d *deck) start(ctx context.Context, o options, places map[string]*cloud.Pl
 		}
 	}})
 
+	desk := intake.New(intake.Config{DB: database, Spool: files, Hub: hub, Log: log, Budget: o.uploadBudget, KeepFor: o.uploadKeep})
+	d.onStop(desk.Close)
+	d.background(ctx, desk.Run)
 	for _, w := range watchers {
 		d.background(ctx, func(ctx context.Context) { w.Run(ctx) })
 	}
@@ -192,7 +196,7 @@ func (d *deck) start(ctx context.Context, o options, places map[string]*cloud.Pl
 	d.onStop(board.Close)
 
 	pages := handlers.New(handlers.Deps{
-		DB: database, Hub: hub, Jobs: work, Board: board, Gate: gate, Log: log, Samples: samples(),
+		DB: database, Hub: hub, Jobs: work, Desk: desk, Board: board, Gate: gate, Log: log, Samples: samples(),
 		Hosts: o.hosts, BehindProxy: o.behindProxy, Version: version,
 	})
 	server := &http.Server{Handler: pages, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}

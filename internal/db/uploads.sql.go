@@ -396,3 +396,40 @@ func (q *Queries) UsesOfDigest(ctx context.Context, digest string) (int64, error
 	err := row.Scan(&column_1)
 	return column_1, err
 }
+
+const versionsNamed = `-- name: VersionsNamed :many
+SELECT v.number, v.digest FROM version v JOIN adapter a ON a.id = v.adapter_id WHERE a.tenant = ? AND a.name = ? ORDER BY v.number
+`
+
+type VersionsNamedParams struct {
+	Tenant string
+	Name   string
+}
+
+type VersionsNamedRow struct {
+	Number int64
+	Digest string
+}
+
+func (q *Queries) VersionsNamed(ctx context.Context, arg VersionsNamedParams) ([]VersionsNamedRow, error) {
+	rows, err := q.db.QueryContext(ctx, versionsNamed, arg.Tenant, arg.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []VersionsNamedRow
+	for rows.Next() {
+		var i VersionsNamedRow
+		if err := rows.Scan(&i.Number, &i.Digest); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -36,7 +37,31 @@ func statusOf(kind lora.Kind) (status int, title string) {
 	return http.StatusInternalServerError, "Our fault"
 }
 
-// fail is the one exit of every error: it logs what nobody could have expected and shows the rest as a page.
+// statused is an error that a protocol gives a status of its own.
+type statused struct {
+	code int
+	error
+}
+
+// Unwrap gives the error.
+func (s statused) Unwrap() error { return s.error }
+
+// status answers err with a status that the table does not give its kind.
+func status(code int, err error) error { return statused{code, err} }
+
+// fault is the one shape of an error for programs.
+type fault struct {
+	Error struct {
+		Kind    lora.Kind `json:"kind"`
+		Message string    `json:"message"`
+	} `json:"error"`
+}
+
+// forPrograms reports whether a request is the API's: its errors are JSON, and it is never sent to a login page.
+func forPrograms(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
+
+// fail is the one exit of every error: it logs what nobody could have expected and shows the rest as a page, or as JSON to a
+// program.
 func (h *Handlers) fail(err error, c echo.Context) {
 	if c.Response().Committed || errors.Is(err, context.Canceled) {
 		return
@@ -44,8 +69,20 @@ func (h *Handlers) fail(err error, c echo.Context) {
 	ctx := c.Request().Context()
 	err = known(err)
 	status, title := statusOf(lora.KindOf(err))
+	var own statused
+	if errors.As(err, &own) {
+		status = own.code
+	}
 	if status >= http.StatusInternalServerError {
 		h.Log.ErrorContext(ctx, "request failed", "method", c.Request().Method, "route", c.Path(), "err", err)
+	}
+	if forPrograms(c.Request()) {
+		var f fault
+		f.Error.Kind, f.Error.Message = lora.KindOf(err), lora.Message(err)
+		if err := c.JSON(status, f); err != nil {
+			h.Log.WarnContext(ctx, "error could not be answered", "err", err)
+		}
+		return
 	}
 	shell := h.bareShell(title)
 	if person(c).Name != "" {

@@ -22,6 +22,9 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect
 // mostForm bounds the body of a form: the longest prompt the playground takes, twice over for its encoding.
 const mostForm = 512 << 10
 
+// mostJSON bounds what a program sends besides the bytes of files: the names of ten thousand of them.
+const mostJSON = 4 << 20
+
 const personKey = "person"
 
 // recovered turns a panic of a handler into an internal error; the server goes on for everybody else.
@@ -68,24 +71,33 @@ func (h *Handlers) guard(next echo.HandlerFunc) echo.HandlerFunc {
 			return lora.Wrap(err, lora.Forbidden, "This request came from another site, so nothing was done. Open the dashboard itself and try again.")
 		}
 		if r.Method == http.MethodPost {
-			r.Body = http.MaxBytesReader(c.Response(), r.Body, mostForm)
+			most := int64(mostForm)
+			if forPrograms(r) {
+				most = mostJSON
+			}
+			r.Body = http.MaxBytesReader(c.Response(), r.Body, most)
 		}
 		if open(r.URL.Path) {
 			return next(c)
 		}
 		person, known := h.Gate.Who(r)
-		if !known && r.Method == http.MethodGet && r.URL.Path != "/live" {
+		if !known && r.Method == http.MethodGet && r.URL.Path != "/live" && !forPrograms(r) {
 			return c.Redirect(http.StatusSeeOther, "/login?next="+url.QueryEscape(r.URL.RequestURI()))
 		}
 		if !known {
 			return lora.Errorf(lora.Unauthorized, "You are not signed in, so nothing was done. Sign in and try again.")
 		}
 		c.Set(personKey, person) // before a refusal, so that its page has the bar and the way out
-		if r.Method != http.MethodGet && r.Method != http.MethodHead && !person.Role.May(people.Ship) {
+		if !safe(r.Method) && !person.Role.May(people.Ship) {
 			return lora.Errorf(lora.Forbidden, "Your role may look but not change anything. Ask for the role ship in the token file.")
 		}
 		return next(c)
 	}
+}
+
+// safe reports whether a method only looks.
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
 // open reports whether a path needs no login.

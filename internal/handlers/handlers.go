@@ -18,6 +18,7 @@ import (
 
 	"loradeck/internal/compare"
 	"loradeck/internal/db"
+	"loradeck/internal/intake"
 	"loradeck/internal/jobs"
 	"loradeck/internal/live"
 	"loradeck/internal/people"
@@ -29,6 +30,7 @@ type Deps struct {
 	DB      *db.DB
 	Hub     *live.Hub
 	Jobs    *jobs.Jobs
+	Desk    *intake.Desk
 	Board   *compare.Board
 	Gate    *people.Gate
 	Samples []Sample

@@ -220,20 +220,41 @@ func checksOf(r record) *templates.Checks {
 		if s.Name != lora.StepCheck || s.Output == "" || json.Unmarshal([]byte(s.Output), &report) != nil {
 			continue
 		}
-		var view templates.Checks
-		for _, f := range report.Findings {
-			switch f.Level {
-			case check.Pass:
-				view.Passed = append(view.Passed, f.Title)
-			case check.Block:
-				view.Look = append(view.Look, templates.Check{State: templates.State{Mark: "failed", Word: "Would not work"}, Title: f.Title, Detail: f.Detail, Next: f.Next})
-			default:
-				view.Look = append(view.Look, templates.Check{State: templates.State{Mark: "warn", Word: "Warning"}, Title: f.Title, Detail: f.Detail, Next: f.Next})
-			}
-		}
+		view := drawChecks(report, "Would not work")
 		return &view
 	}
 	return nil
+}
+
+// drawChecks puts first what needs a look; blocks is the word for what stops a deployment.
+func drawChecks(report check.Report, blocks string) templates.Checks {
+	var view templates.Checks
+	for _, f := range findingsToLookAt(report) {
+		state := templates.State{Mark: "warn", Word: "Warning"}
+		if f.Level == check.Block {
+			state = templates.State{Mark: "failed", Word: blocks}
+		}
+		view.Look = append(view.Look, templates.Check{State: state, Title: f.Title, Detail: f.Detail, Next: f.Next})
+	}
+	for _, f := range report.Findings {
+		if f.Level == check.Pass {
+			view.Passed = append(view.Passed, f.Title)
+		}
+	}
+	return view
+}
+
+// findingsToLookAt are the findings that did not simply pass, what blocks first.
+func findingsToLookAt(report check.Report) []check.Finding {
+	var found []check.Finding
+	for _, level := range []check.Level{check.Block, check.Warn} {
+		for _, f := range report.Findings {
+			if f.Level == level {
+				found = append(found, f)
+			}
+		}
+	}
+	return found
 }
 
 func about(text string) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -39,7 +40,10 @@ type region struct {
 }
 
 // moment is what was read for one message: its regions agree with each other, and nothing is read twice.
-type moment struct{ run *templates.Run }
+type moment struct {
+	run    *templates.Run
+	upload *templates.Upload
+}
 
 // live is the page's socket. It sends every region in full first, on each connection anew, then the ones that changed.
 func (h *Handlers) live(c echo.Context) error {
@@ -186,7 +190,7 @@ func (s *socket) send(ctx context.Context, regions []region) error {
 // regions gives what the page of a socket keeps true. The tray is on every page.
 func (h *Handlers) regions(c echo.Context) ([]region, error) {
 	icons := h.static.Assets().Icons
-	found := []region{{id: templates.IDTray, keys: []string{live.Jobs}, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
+	found := []region{{id: templates.IDTray, keys: []string{live.Jobs, live.Uploads}, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 		t, err := h.tray(ctx)
 		return templates.TrayJobs(t), err
 	}}}
@@ -202,6 +206,13 @@ func (h *Handlers) regions(c echo.Context) ([]region, error) {
 		return append(found, region{id: templates.IDJobs, keys: []string{live.Jobs}, every: clockEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 			view, err := h.jobsView(ctx, math.MaxInt64)
 			return templates.JobsBody(view), err
+		}}), nil
+	case "upload":
+		return h.uploadRegions(c, found)
+	case "uploads":
+		return append(found, region{id: templates.IDUploads, keys: []string{live.Uploads}, every: ageEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
+			view, err := h.uploadsView(ctx)
+			return templates.UploadsBody(view), err
 		}}), nil
 	case "job", "comparison":
 		id, err := strconv.ParseInt(c.QueryParam("id"), 10, 64)
@@ -220,6 +231,37 @@ func (h *Handlers) regions(c echo.Context) ([]region, error) {
 		}}), nil
 	}
 	return nil, lora.Errorf(lora.NotFound, "No page is called %q.", c.QueryParam("page"))
+}
+
+// uploadRegions are what has arrived with its checks, and whether it can be deployed. They follow the choices in the address;
+// the form itself is never drawn again under somebody's hands.
+func (h *Handlers) uploadRegions(c echo.Context, found []region) ([]region, error) {
+	id, err := strconv.ParseInt(c.QueryParam("id"), 10, 64)
+	if err != nil {
+		return nil, lora.Wrap(err, lora.Invalid, "This address names no upload.")
+	}
+	form := maps.Clone(c.QueryParams()) // the request's own end with it
+	if _, err := h.uploadView(c.Request().Context(), id, form); err != nil {
+		return nil, err
+	}
+	keys := []string{live.Upload(id), live.Deck}
+	view := func(ctx context.Context, m *moment) (templates.Upload, error) {
+		if m.upload != nil {
+			return *m.upload, nil
+		}
+		u, err := h.uploadView(ctx, id, form)
+		m.upload = &u
+		return u, err
+	}
+	return append(found,
+		region{id: templates.IDUpload, keys: keys, draw: func(ctx context.Context, m *moment) (templ.Component, error) {
+			u, err := view(ctx, m)
+			return templates.UploadBody(u), err
+		}},
+		region{id: templates.IDGate, keys: keys, draw: func(ctx context.Context, m *moment) (templ.Component, error) {
+			u, err := view(ctx, m)
+			return templates.GateBody(u.Gate), err
+		}}), nil
 }
 
 // comparisonRegions are a comparison's head and each of its panes. A pane is drawn again when the base's text grows too: it

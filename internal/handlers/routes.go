@@ -16,6 +16,11 @@ func (h *Handlers) routes() {
 	e.GET("/remove", h.askRemove)
 	e.POST("/remove", h.remove)
 
+	e.GET("/uploads", h.uploads)
+	e.GET("/uploads/:id", h.upload)
+	e.POST("/uploads/:id/deploy", h.deployUpload)
+	e.POST("/uploads/:id/discard", h.discardUpload)
+
 	e.GET("/jobs", h.jobs)
 	e.GET("/jobs/:id", h.job)
 
@@ -25,6 +30,17 @@ func (h *Handlers) routes() {
 	e.POST("/comparisons/:id/stop", h.stopComparison)
 
 	e.GET("/live", h.live)
+
+	api := e.Group("/api/v1")
+	api.POST("/uploads", h.beginUpload)
+	api.GET("/uploads/:id", h.showUpload)
+	api.DELETE("/uploads/:id", h.endUpload)
+	files := api.Group("/uploads/:id/files", tus)
+	files.OPTIONS("", h.tusOptions)
+	files.POST("", h.tusCreate)
+	files.HEAD("/:n", h.tusOffset)
+	files.PATCH("/:n", h.tusAppend)
+	files.DELETE("/:n", h.tusEnd)
 
 	e.GET("/login", h.login)
 	e.POST("/login", h.signIn)

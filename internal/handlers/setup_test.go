@@ -17,11 +17,13 @@ import (
 	"loradeck/internal/compare"
 	"loradeck/internal/db"
 	"loradeck/internal/handlers"
+	"loradeck/internal/intake"
 	"loradeck/internal/jobs"
 	"loradeck/internal/live"
 	"loradeck/internal/lora"
 	"loradeck/internal/people"
 	"loradeck/internal/proof"
+	"loradeck/internal/spool"
 )
 
 const placeID = "aws:000000000000:us-east-1"
@@ -49,15 +51,21 @@ func newDeck(t *testing.T, gate *people.Gate) *deck {
 	if err != nil {
 		t.Fatal(err)
 	}
+	files, err := spool.Open(filepath.Join(t.TempDir(), "spool"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	desk := intake.New(intake.Config{DB: database, Spool: files, Hub: d.hub, Log: log})
 	d.handlers = handlers.New(handlers.Deps{
-		DB: database, Hub: d.hub, Board: board, Gate: gate, Log: log, Now: func() time.Time { return d.now }, Hosts: []string{"deck.example"}, Version: "test",
-		Jobs:    jobs.New(jobs.Config{DB: database, Hub: d.hub, Log: log}),
+		DB: database, Hub: d.hub, Board: board, Desk: desk, Gate: gate, Log: log, Now: func() time.Time { return d.now }, Hosts: []string{"deck.example"}, Version: "test",
+		Jobs:    jobs.New(jobs.Config{DB: database, Spool: files, Hub: d.hub, Log: log}),
 		Samples: []handlers.Sample{{Name: "json", Title: "JSON answers", Blurb: "Answers as a JSON object.", Files: fstest.MapFS{}, Prompts: []string{"What is the capital of France?"}}},
 	})
 	d.Server = httptest.NewServer(d.handlers)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
+		desk.Close()
 		if err := d.handlers.Close(ctx); err != nil {
 			t.Errorf("close handlers: %v", err)
 		}

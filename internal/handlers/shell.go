@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loradeck/internal/db"
+	"loradeck/internal/intake"
 	"loradeck/internal/lora"
 	"loradeck/web/templates"
 )
@@ -45,6 +46,18 @@ func (h *Handlers) tray(ctx context.Context) (templates.Tray, error) {
 		return templates.Tray{}, fmt.Errorf("read active jobs: %w", err)
 	}
 	var t templates.Tray
+	waiting, err := h.Desk.Waiting(ctx)
+	if err != nil {
+		return t, err
+	}
+	for _, u := range waiting {
+		entry := templates.TrayUpload{Href: uploadPath(u.ID), Title: u.Name, Now: "ready to deploy", Done: "1", Total: "1"}
+		if u.State != intake.Ready {
+			entry.Now = fmt.Sprintf("%d %% of %s", percent(u), lora.Bytes(u.ToSend))
+			entry.Done, entry.Total = strconv.FormatInt(u.Received, 10), strconv.FormatInt(max(u.ToSend, 1), 10)
+		}
+		t.Uploads = append(t.Uploads, entry)
+	}
 	for _, j := range active {
 		entry := templates.TrayJob{Href: jobPath(j.ID), Title: j.Title, Now: j.StepName, Done: int(j.Step), Steps: int(j.Steps), Moves: j.State == lora.JobRunning}
 		if j.Ahead > 0 {

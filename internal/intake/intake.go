@@ -290,5 +290,5 @@ func (d *Desk) dropUnused(ctx context.Context, digest string) error {
 	return d.config.Spool.Drop(digest)
 }
 
-// changed tells the pages that an upload's state moved. The tray is everybody's, and lists uploads beside jobs.
-func (d *Desk) changed(id int64) { d.config.Hub.Changed(live.Upload(id), live.Jobs) }
+// changed tells the pages that an upload moved.
+func (d *Desk) changed(id int64) { d.config.Hub.Changed(live.Upload(id), live.Uploads) }

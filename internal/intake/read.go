@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"strings"
 	"time"
 
 	"loradeck/internal/db"
@@ -200,15 +201,26 @@ func (d *Desk) Adapter(ctx context.Context, id int64) (peft.Adapter, error) {
 	default:
 		return a, over(u)
 	}
+	root := u.root()
 	for _, f := range u.Files {
 		if !f.Keep {
-			a.Files = append(a.Files, peft.File{Path: f.Path, Size: f.Size, Why: f.Why})
+			a.Files = append(a.Files, peft.File{Path: strings.TrimPrefix(f.Path, root), Size: f.Size, Why: f.Why})
 		}
 	}
 	for _, out := range u.LeftOut {
 		a.Files = append(a.Files, peft.File{Path: out.Path, Size: out.Size, Why: out.Why})
 	}
 	return a, nil
+}
+
+// root is the folder of the kept files, with a slash at its end, or "" for the top.
+func (u Upload) root() string {
+	for _, f := range u.Files {
+		if dir := path.Dir(f.Path); f.Keep && u.Kind == "folder" && dir != "." {
+			return dir + "/"
+		}
+	}
+	return ""
 }
 
 // soFar reads an upload that is not complete.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"loradeck/internal/db"
-	"loradeck/internal/live"
 	"loradeck/internal/lora"
 	"loradeck/internal/spool"
 )
@@ -181,7 +180,7 @@ func (d *Desk) Append(ctx context.Context, id, n, offset int64, body io.Reader, 
 		err = touchErr
 	}
 	r.announce()
-	d.config.Hub.Changed(live.Upload(id))
+	d.changed(id)
 	return end, err
 }
 
@@ -201,7 +200,7 @@ func (d *Desk) copy(r *reception, id int64, out io.Writer, body io.Reader) (writ
 			}
 			r.announce()
 			if r.due(d.config.Now()) {
-				d.config.Hub.Changed(live.Upload(id))
+				d.changed(id)
 			}
 		}
 		switch {

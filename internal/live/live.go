@@ -17,6 +17,8 @@ import (
 const (
 	Deck = "deck" // anything on the deck: endpoints, components, deployments
 	Jobs = "jobs" // the list of jobs and the tray: a job was added, ended or moved to another step
+
+	Uploads = "uploads" // the open uploads, as the tray and their page list them
 )
 
 // Job is the key of one job's page.

@@ -1,5 +1,5 @@
-// Package peft reads an adapter as PEFT saves it — a directory with adapter_config.json and adapter_model.safetensors — and
-// packs it as SageMaker wants it: a flat tar.gz.
+// Package peft reads an adapter as PEFT saves it — a directory with adapter_config.json and adapter_model.safetensors, or an
+// archive of one — and packs it as SageMaker wants it: a flat tar.gz.
 //
 // It reads headers, never tensors, and unpickles nothing. It says what is there and refuses to judge: whether an adapter
 // would work on a base is for package check.
@@ -91,7 +91,7 @@ func Inspect(fsys fs.FS) (Adapter, error) {
 	if !slices.ContainsFunc(a.Files, func(f File) bool {
 		return path.Base(f.Path) == ConfigFile || strings.HasPrefix(path.Base(f.Path), "adapter_model.")
 	}) {
-		return Adapter{}, lora.Errorf(lora.Invalid, "This is no PEFT adapter: there is neither %s nor adapter_model.* in it. Choose the folder that save_pretrained wrote.", ConfigFile)
+		return Adapter{}, noAdapter()
 	}
 	a.Config, a.ConfigTrouble = readConfig(fsys)
 	a.Header, a.WeightsTrouble = readHeader(fsys)
@@ -125,7 +125,7 @@ func judge(name string, kind fs.FileMode) (keep bool, why string) {
 	case name == ConfigFile || name == WeightsFile:
 		return true, ""
 	case strings.Contains(name, "/"):
-		return false, "in a sub-folder, which SageMaker does not look into"
+		return false, inSubFolder
 	case strings.HasPrefix(base, "optimizer"), strings.HasPrefix(base, "scheduler"), strings.HasPrefix(base, "rng_state"), base == "scaler.pt", base == "trainer_state.json", base == "training_args.bin":
 		return false, "a trainer's state"
 	}
@@ -148,6 +148,9 @@ func readConfig(fsys fs.FS) (Config, error) {
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
+	if errors.Is(err, ErrNotYet) {
+		return c, notYet(ConfigFile)
+	}
 	if err != nil {
 		return c, err
 	}
@@ -174,6 +177,9 @@ func readHeader(fsys fs.FS) (*safetensors.Header, error) {
 		return nil, err
 	}
 	header, err := safetensors.ReadHeader(file, info.Size())
+	if errors.Is(err, ErrNotYet) {
+		return nil, notYet(WeightsFile)
+	}
 	if errors.Is(err, safetensors.ErrFormat) {
 		return nil, lora.Wrap(err, lora.Invalid, "%s is damaged: %v.", WeightsFile, err)
 	}
@@ -181,10 +187,17 @@ func readHeader(fsys fs.FS) (*safetensors.Header, error) {
 }
 
 func missing(err error, name string) error {
+	if errors.Is(err, ErrNotYet) {
+		return notYet(name)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return lora.Wrap(err, lora.NotFound, "There is no %s at the top of the folder.", name)
 	}
 	return err
+}
+
+func notYet(name string) error {
+	return lora.Wrap(ErrNotYet, lora.Unavailable, "%s is still on its way.", name)
 }
 
 func (c Config) highestRank() int {

@@ -1,4 +1,4 @@
-// Package static holds the files a browser loads: one stylesheet joined from a file per component, three scripts, the icon
+// Package static holds the files a browser loads: one stylesheet joined from a file per component, the scripts, the icon
 // sprite and the favicon. Each is served under a name that carries a digest of its content, so a browser may keep it for
 // ever and still gets a new one the moment it changes.
 //
@@ -32,6 +32,8 @@ type Assets struct {
 	HTMX    string
 	Socket  string // htmx's websocket extension
 	App     string // the page's own script
+	Tus     string // tus-js-client
+	Uploads string // the page's own script for uploads
 	Icons   string // sprite; an icon is Icons + "#" + its name
 	Favicon string
 }
@@ -51,7 +53,7 @@ type file struct {
 // sheets gives the style files in the order in which they are joined. Layers fix what wins; the order only has to put the
 // layer statement first.
 func sheets() []string {
-	return []string{"order", "tokens", "base", "layout", "button", "state", "field", "notice", "table", "rack", "lanes", "proof", "pane", "tray", "pages"}
+	return []string{"order", "tokens", "base", "layout", "button", "state", "field", "notice", "table", "rack", "lanes", "proof", "pane", "tray", "upload", "pages"}
 }
 
 // Load reads the embedded files. An error means a broken build: a file named here is not embedded.
@@ -78,6 +80,8 @@ func Load() (*Files, error) {
 		HTMX:    add("htmx.js", "vendor/htmx.min.js", nil),
 		Socket:  add("hx-ws.js", "vendor/hx-ws.min.js", nil),
 		App:     add("app.js", "js/app.js", nil),
+		Tus:     add("tus.js", "vendor/tus.min.js", nil),
+		Uploads: add("uploads.js", "js/uploads.js", nil),
 		Icons:   add("icons.svg", "icons.svg", nil),
 		Favicon: add("favicon.svg", "favicon.svg", nil),
 	}

@@ -1,5 +1,10 @@
 package templates
 
+import (
+	"fmt"
+	"strconv"
+)
+
 // Job is the page of one job: what broke and what next first, then its steps on a time axis, then what it proved.
 type Job struct {
 	Icons   string
@@ -30,6 +35,7 @@ type Failure struct {
 // Checks are what the check step found: first what needs a look, then what passed.
 type Checks struct {
 	Look   []Check
+	Waits  []string // what cannot be judged yet
 	Passed []string
 }
 
@@ -40,6 +46,18 @@ type Check struct {
 	Detail string
 	Next   string
 }
+
+// summary counts everything, worst first.
+func (c Checks) summary() string {
+	text := fmt.Sprintf("%d to look at, %d passed", len(c.Look), len(c.Passed))
+	if len(c.Waits) > 0 {
+		text += fmt.Sprintf(", %d wait", len(c.Waits))
+	}
+	return text
+}
+
+// checkID names a finding, so that a link can lead to it.
+func checkID(i int) string { return "check-" + strconv.Itoa(i) }
 
 // passed counts what passed.
 func (c Checks) passed() string { return Plural(len(c.Passed), "rule") + " passed" }

@@ -28,6 +28,10 @@ func (s Shell) narrow() string {
 
 func (s Shell) places() string { return strings.Join(s.Places, " + ") }
 
-// htmxConfig leaves open what a reader has unfolded when a frame comes, and turns off what the content policy would block or what the pages do not use: history is the browser's own. The
+// boost makes links and forms swap the page within the document, so that what stands outside of it — the tray, an upload under
+// way — is never interrupted by moving on.
+const boost = `{"select":"#page","target":"#page","swap":"outerHTML"}`
+
+// htmxConfig leaves open what a reader has unfolded when a frame comes, and turns off what the content policy would block or what the pages do not use. The
 // socket stays open in a hidden tab, so that its title and state are true when one comes back.
-const htmxConfig = `{"extensions":"ws","history":false,"includeIndicatorCSS":false,"morphIgnore":["data-htmx-powered","open"],"ws":{"pauseOnBackground":false,"reconnectDelay":300,"reconnectMaxDelay":5000}}`
+const htmxConfig = `{"extensions":"ws","includeIndicatorCSS":false,"morphIgnore":["data-htmx-powered","open"],"ws":{"pauseOnBackground":false,"reconnectDelay":300,"reconnectMaxDelay":5000}}`

@@ -6,7 +6,17 @@ import (
 
 // Tray is the strip at the bottom of every page: what is running now.
 type Tray struct {
-	Jobs []TrayJob
+	Uploads []TrayUpload
+	Jobs    []TrayJob
+}
+
+// TrayUpload is one upload that is not deployed yet.
+type TrayUpload struct {
+	Href  string
+	Title string
+	Now   string // what it is at, in a word or two
+	Done  string // bytes, for a progress element
+	Total string
 }
 
 // TrayJob is one running or queued job.

@@ -45,3 +45,6 @@ UPDATE upload SET state = CASE WHEN state = 'refused' THEN state ELSE 'discarded
 -- name: UsesOfDigest :one
 SELECT CAST((SELECT count(*) FROM version v WHERE v.digest = sqlc.arg(digest))
     + (SELECT count(*) FROM upload u WHERE u.digest = sqlc.arg(digest) AND u.ended_at IS NULL) AS INTEGER);
+
+-- name: VersionsNamed :many
+SELECT v.number, v.digest FROM version v JOIN adapter a ON a.id = v.adapter_id WHERE a.tenant = ? AND a.name = ? ORDER BY v.number;

@@ -1,5 +1,6 @@
 // Runs before the first paint, so a chosen theme never flashes. Nothing stored means: as the system says.
 (() => {
+  document.documentElement.dataset.script = ''; // what needs script may be shown
   try {
     const theme = localStorage.getItem('theme');
     if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;

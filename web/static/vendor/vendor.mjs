@@ -11,6 +11,7 @@ const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
 const wanted = [
   { file: 'htmx.min.js', package: 'htmx.org', from: 'dist/htmx.min.js' },
   { file: 'hx-ws.min.js', package: 'htmx.org', from: 'dist/ext/hx-ws.min.js' },
+  { file: 'tus.min.js', package: 'tus-js-client', from: 'dist/tus.min.js' },
 ];
 
 const record = wanted.map(({ file, package: name, from }) => {

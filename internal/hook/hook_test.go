@@ -2,6 +2,7 @@ package hook_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"loradeck/internal/hook"
 	"loradeck/internal/jobs/journal"
 	"loradeck/internal/lora"
+	"loradeck/internal/sqlite"
 )
 
 func TestTheEndOfAJobIsToldSignedAndInFull(t *testing.T) {
@@ -65,6 +67,51 @@ func TestSignsAsTheSpecificationsExample(t *testing.T) {
 	}
 }
 
+// proves gives a step that stores a proof with that verdict and then ends as told.
+func (b *bench) proves(verdict lora.Verdict, failure error) func(context.Context, *journal.Run) error {
+	b.t.Helper()
+	var deployment int64
+	b.write(func(q *db.Queries) error {
+		ctx := b.t.Context()
+		a, err := q.PutAdapter(ctx, db.PutAdapterParams{Name: "pirate"})
+		if err != nil {
+			return err
+		}
+		v, err := q.AddVersion(ctx, db.AddVersionParams{AdapterID: a.ID, Targets: "[]", Prompts: "[]"})
+		if err != nil {
+			return err
+		}
+		d, err := q.AddDeployment(ctx, db.AddDeploymentParams{VersionID: v.ID, PlaceID: "p"})
+		deployment = d.ID
+		return err
+	})
+	return func(_ context.Context, run *journal.Run) error {
+		run.OnCommit(func(ctx context.Context, q *db.Queries) error {
+			_, err := q.PutProof(ctx, db.PutProofParams{DeploymentID: deployment, JobID: run.Job.ID, Verdict: string(verdict), Reason: "So it is.", Result: "{}", CreatedAt: 1})
+			return err
+		})
+		return failure
+	}
+}
+
+// told lists the job's events as "type verdict".
+func (b *bench) told(job int64) []string {
+	b.t.Helper()
+	rows, err := b.db.Read().DeliveriesOfJob(context.Background(), job)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var told []string
+	for _, row := range rows {
+		var event hook.Event
+		if err := json.Unmarshal([]byte(row.Body), &event); err != nil || event.Type != row.Event {
+			b.t.Errorf("event %s is %q (%v)", row.Event, row.Body, err)
+		}
+		told = append(told, event.Type+" "+event.Job.Verdict)
+	}
+	return told
+}
+
 func TestAProofThatFindsAnythingButProvenIsToldBesideItsJob(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -81,44 +128,34 @@ func TestAProofThatFindsAnythingButProvenIsToldBesideItsJob(t *testing.T) {
 		t.Run(string(test.verdict), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			var deployment int64
-			b.write(func(q *db.Queries) error {
-				ctx := t.Context()
-				a, err := q.PutAdapter(ctx, db.PutAdapterParams{Name: "pirate"})
-				if err != nil {
-					return err
-				}
-				v, err := q.AddVersion(ctx, db.AddVersionParams{AdapterID: a.ID, Targets: "[]", Prompts: "[]"})
-				if err != nil {
-					return err
-				}
-				d, err := q.AddDeployment(ctx, db.AddDeploymentParams{VersionID: v.ID, PlaceID: "p"})
-				deployment = d.ID
-				return err
-			})
-			job := b.end(b.hook("http://127.0.0.1:1"), func(ctx context.Context, run *journal.Run) error {
-				run.OnCommit(func(ctx context.Context, q *db.Queries) error {
-					_, err := q.PutProof(ctx, db.PutProofParams{DeploymentID: deployment, JobID: run.Job.ID, Verdict: string(test.verdict), Reason: "So it is.", Result: "{}", CreatedAt: 1})
-					return err
-				})
-				return test.failure
-			})
-			rows, err := b.db.Read().DeliveriesOfJob(t.Context(), job.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var told []string
-			for _, row := range rows {
-				var event hook.Event
-				if err := json.Unmarshal([]byte(row.Body), &event); err != nil || event.Type != row.Event {
-					t.Errorf("event %s is %q (%v)", row.Event, row.Body, err)
-				}
-				told = append(told, event.Type+" "+event.Job.Verdict)
-			}
-			if diff := cmp.Diff(test.want, told); diff != "" {
+			job := b.end(b.hook("http://127.0.0.1:1"), b.proves(test.verdict, test.failure))
+			if diff := cmp.Diff(test.want, b.told(job.ID)); diff != "" {
 				t.Errorf("told (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestAProofFromBeforeTheJobWasTriedAgainIsNotToldAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	h := b.hook("http://127.0.0.1:1")
+	job := b.end(h, b.proves(lora.VerdictFailed, lora.Errorf(lora.Conflict, "Empty.")))
+	file, err := sqlite.Open(t.Context(), b.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	err = file.Write(t.Context(), func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(t.Context(), "UPDATE job SET retried_at = 2; DELETE FROM delivery")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.write(func(q *db.Queries) error { return h.Ended(t.Context(), q, job) })
+	if diff := cmp.Diff([]string{"job.failed "}, b.told(job.ID)); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
 

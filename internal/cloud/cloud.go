@@ -98,8 +98,8 @@ const maxPages = 1000
 
 var errEndless = errors.New("the list has no end")
 
-// split takes s3://BUCKET/KEY apart.
-func split(url string) (bucket, key string, ok bool) {
+// SplitURL takes s3://BUCKET/KEY apart; ok is false when url is none.
+func SplitURL(url string) (bucket, key string, ok bool) {
 	rest, ok := strings.CutPrefix(url, "s3://")
 	if !ok {
 		return "", "", false

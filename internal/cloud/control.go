@@ -162,7 +162,7 @@ func (p *Place) ModelConfig(ctx context.Context, m lora.Model) ([]byte, error) {
 
 // ModelFile reads a small file from the S3 prefix of a model. A model that names no prefix is an error of kind Invalid.
 func (p *Place) ModelFile(ctx context.Context, m lora.Model, name string, limit int64) ([]byte, error) {
-	bucket, key, ok := split(m.DataURL)
+	bucket, key, ok := SplitURL(m.DataURL)
 	if !ok || key != "" && !strings.HasSuffix(key, "/") {
 		return nil, lora.Errorf(lora.Invalid, "The model %s names no S3 prefix, so its %s cannot be read.", m.Name, name)
 	}

@@ -145,3 +145,9 @@ func (p *Place) CompleteUpload(ctx context.Context, to ObjectRef, uploadID strin
 	})
 	return translate(err, "complete upload of "+to.URL())
 }
+
+// AbortUpload ends an upload and removes its parts. One that S3 no longer knows is an error of kind NotFound.
+func (p *Place) AbortUpload(ctx context.Context, to ObjectRef, uploadID string) error {
+	_, err := p.objects.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &to.Bucket, Key: &to.Key, UploadId: &uploadID})
+	return translate(err, "abort upload of "+to.URL())
+}

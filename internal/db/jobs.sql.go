@@ -171,6 +171,20 @@ func (q *Queries) AdvanceJob(ctx context.Context, arg AdvanceJobParams) error {
 	return err
 }
 
+const askCancel = `-- name: AskCancel :exec
+UPDATE job SET cancel_asked_at = ?1, run_at = min(run_at, CAST(?1 AS INTEGER)) WHERE id = ?2
+`
+
+type AskCancelParams struct {
+	Now *int64
+	ID  int64
+}
+
+func (q *Queries) AskCancel(ctx context.Context, arg AskCancelParams) error {
+	_, err := q.db.ExecContext(ctx, askCancel, arg.Now, arg.ID)
+	return err
+}
+
 const attempts = `-- name: Attempts :many
 SELECT job_id, step, number, started_at, ended_at, outcome, reason FROM attempt WHERE job_id = ? ORDER BY step, number
 `
@@ -204,6 +218,20 @@ func (q *Queries) Attempts(ctx context.Context, jobID int64) ([]Attempt, error) 
 		return nil, err
 	}
 	return items, nil
+}
+
+const cancelOpenSteps = `-- name: CancelOpenSteps :exec
+UPDATE step SET state = 'cancelled', ended_at = ? WHERE job_id = ? AND state = 'running'
+`
+
+type CancelOpenStepsParams struct {
+	EndedAt *int64
+	JobID   int64
+}
+
+func (q *Queries) CancelOpenSteps(ctx context.Context, arg CancelOpenStepsParams) error {
+	_, err := q.db.ExecContext(ctx, cancelOpenSteps, arg.EndedAt, arg.JobID)
+	return err
 }
 
 const claimJob = `-- name: ClaimJob :one
@@ -244,7 +272,8 @@ func (q *Queries) ClaimJob(ctx context.Context, now int64) (Job, error) {
 }
 
 const countAttempts = `-- name: CountAttempts :one
-SELECT count(*) FROM attempt WHERE job_id = ? AND step = ? AND outcome NOT IN ('stopped', 'done')
+SELECT count(*) FROM attempt a WHERE a.job_id = ? AND a.step = ? AND a.outcome NOT IN ('stopped', 'done', 'cancelled')
+    AND a.started_at >= coalesce((SELECT j.retried_at FROM job j WHERE j.id = a.job_id), 0)
 `
 
 type CountAttemptsParams struct {
@@ -252,7 +281,7 @@ type CountAttemptsParams struct {
 	Step  int64
 }
 
-// An orderly stop costs no attempt, and neither does one that succeeded.
+// An orderly stop costs no attempt, and neither does one that succeeded or came before a person asked to try again.
 func (q *Queries) CountAttempts(ctx context.Context, arg CountAttemptsParams) (int64, error) {
 	row := q.db.QueryRowContext(ctx, countAttempts, arg.JobID, arg.Step)
 	var count int64
@@ -528,6 +557,41 @@ type RequeueJobParams struct {
 
 func (q *Queries) RequeueJob(ctx context.Context, arg RequeueJobParams) error {
 	_, err := q.db.ExecContext(ctx, requeueJob, arg.RunAt, arg.ID)
+	return err
+}
+
+const resetSteps = `-- name: ResetSteps :exec
+UPDATE step SET state = 'waiting', note = '', output = '', started_at = NULL, ended_at = NULL WHERE job_id = ? AND n >= ?
+`
+
+type ResetStepsParams struct {
+	JobID int64
+	N     int64
+}
+
+func (q *Queries) ResetSteps(ctx context.Context, arg ResetStepsParams) error {
+	_, err := q.db.ExecContext(ctx, resetSteps, arg.JobID, arg.N)
+	return err
+}
+
+const retryJob = `-- name: RetryJob :exec
+UPDATE job SET state = 'queued', step = ?, run_at = ?, retried_at = ?, reason = '', ended_at = NULL WHERE id = ?
+`
+
+type RetryJobParams struct {
+	Step      int64
+	RunAt     int64
+	RetriedAt *int64
+	ID        int64
+}
+
+func (q *Queries) RetryJob(ctx context.Context, arg RetryJobParams) error {
+	_, err := q.db.ExecContext(ctx, retryJob,
+		arg.Step,
+		arg.RunAt,
+		arg.RetriedAt,
+		arg.ID,
+	)
 	return err
 }
 

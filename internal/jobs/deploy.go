@@ -64,7 +64,7 @@ func (j *Jobs) deployKind() journal.Kind {
 		{Name: lora.StepCreate, Do: j.create},
 		{Name: lora.StepInService, Do: j.inService},
 		{Name: lora.StepProve, Do: j.prove},
-	}}
+	}, Undo: &journal.Step{Name: lora.StepUndo, Attempts: undoAttempts, Do: j.undoDeploy}}
 }
 
 // deploy is what every step of a deploy job starts from.
@@ -299,6 +299,13 @@ func (j *Jobs) create(ctx context.Context, run *journal.Run) error {
 		}
 		if mine.ARN == "" {
 			return lora.Wrap(err, lora.Conflict, "A component named %s is there already and was not made by this job. Remove it first.", d.Component)
+		}
+		if mine.Status == lora.StatusFailed && run.Job.RetriedAt != nil {
+			// What a person tries again is not the component that has failed.
+			if err := j.deleteSettled(ctx, run, d.place, d.Component); err != nil {
+				return err
+			}
+			return lora.Errorf(lora.Unavailable, "The failed component was deleted; it is created anew.")
 		}
 		arn, err, note = mine.ARN, nil, "recognised by its tag: made before the last restart"
 	}

@@ -1,10 +1,12 @@
 package jobs_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -35,6 +37,33 @@ type house struct {
 	place *cloud.Place
 	watch *watch.Watcher
 	jobs  *jobs.Jobs
+
+	mu   sync.Mutex // guards hold
+	hold func(r *http.Request, body []byte)
+}
+
+// holding calls hold with every request to the platform, before it is answered, until the next call.
+func (h *house) holding(hold func(r *http.Request, body []byte)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hold = hold
+}
+
+func (h *house) answer(platform http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.mu.Lock()
+		hold := h.hold
+		h.mu.Unlock()
+		if hold != nil {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return // whoever asked has gone
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			hold(r, body)
+		}
+		platform.ServeHTTP(w, r)
+	})
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
@@ -48,12 +77,12 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { platform.Close() })
-	server := httptest.NewServer(platform)
+	h := &house{t: t, hub: live.New()}
+	server := httptest.NewServer(h.answer(platform))
 	t.Cleanup(server.Close)
 	if err := platform.Provision(ctx); err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, hub: live.New()}
 	if h.place, err = cloud.Open(ctx, cloud.Config{Name: "local", Region: "us-east-1", Endpoint: server.URL, AccessKey: "a", SecretKey: "b", Local: true}); err != nil {
 		t.Fatal(err)
 	}

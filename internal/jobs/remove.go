@@ -22,7 +22,7 @@ func (j *Jobs) removeKind() journal.Kind {
 	return journal.Kind{Name: lora.JobRemove, Steps: []journal.Step{
 		{Name: lora.StepDelete, Attempts: 20, Do: j.delete},
 		{Name: lora.StepGone, Do: j.gone},
-	}}
+	}, Undo: &journal.Step{Name: lora.StepUndo, Attempts: undoAttempts, Do: j.undoRemove}}
 }
 
 // removal is what both steps start from.
@@ -89,18 +89,7 @@ func (j *Jobs) gone(ctx context.Context, run *journal.Run) error {
 	}
 	j.config.Moved(run.Job.PlaceID)
 	run.OnCommit(func(ctx context.Context, q *db.Queries) error {
-		now := db.Millis(time.Now())
-		row, err := q.ComponentNamed(ctx, db.ComponentNamedParams{PlaceID: run.Job.PlaceID, Name: args.Component})
-		if err == nil {
-			err = q.MarkComponentGone(ctx, db.MarkComponentGoneParams{GoneAt: &now, ID: row.ID})
-		}
-		if err != nil && !db.Missing(err) {
-			return fmt.Errorf("store that %s has gone: %w", args.Component, err)
-		}
-		if args.Deployment == 0 {
-			return nil
-		}
-		return q.EndDeployment(ctx, db.EndDeploymentParams{EndedAt: &now, ID: args.Deployment})
+		return forgetComponent(ctx, q, run.Job.PlaceID, args.Component, args.Deployment, true)
 	})
 	run.Done(nil, "the service no longer knows it; its artifact stays in S3")
 	return nil

@@ -20,6 +20,8 @@ const (
 	StateUpdating  State = "updating"
 	StateDeleting  State = "deleting"
 	StateGone      State = "gone"
+
+	StateCancelling State = "cancelling"
 )
 
 // Kinds of job and the names of their steps, as they are stored and shown.
@@ -35,6 +37,7 @@ const (
 	StepProve     = "prove"
 	StepDelete    = "delete"
 	StepGone      = "gone"
+	StepUndo      = "clean up" // what a cancelled job does last
 )
 
 // States of a job.
@@ -43,6 +46,8 @@ const (
 	JobRunning = "running"
 	JobDone    = "done"
 	JobFailed  = "failed"
+
+	JobCancelled = "cancelled"
 )
 
 // Facts are what is known of one deployment, each from its own source.
@@ -98,6 +103,8 @@ func deployState(step string) State {
 		return StateUploading
 	case StepProve:
 		return StateProving
+	case StepUndo:
+		return StateCancelling
 	default:
 		return StateCreating
 	}

@@ -167,6 +167,8 @@ func ScreenState(s lora.State) State {
 		lora.StateUpdating:  {"updating", "Updating"},
 		lora.StateDeleting:  {"deleting", "Deleting"},
 		lora.StateGone:      {"gone", "Gone"},
+
+		lora.StateCancelling: {"deleting", "Cancelling"},
 	}
 	if drawn, known := marks[s]; known {
 		return drawn

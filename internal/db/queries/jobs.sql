@@ -54,9 +54,22 @@ UPDATE attempt SET outcome = ?, reason = ?, ended_at = ? WHERE job_id = ? AND st
 -- name: CrashOpenAttempts :exec
 UPDATE attempt SET outcome = 'crashed', reason = ?, ended_at = ? WHERE job_id = ? AND outcome = 'running';
 
--- An orderly stop costs no attempt, and neither does one that succeeded.
+-- An orderly stop costs no attempt, and neither does one that succeeded or came before a person asked to try again.
 -- name: CountAttempts :one
-SELECT count(*) FROM attempt WHERE job_id = ? AND step = ? AND outcome NOT IN ('stopped', 'done');
+SELECT count(*) FROM attempt a WHERE a.job_id = ? AND a.step = ? AND a.outcome NOT IN ('stopped', 'done', 'cancelled')
+    AND a.started_at >= coalesce((SELECT j.retried_at FROM job j WHERE j.id = a.job_id), 0);
+
+-- name: AskCancel :exec
+UPDATE job SET cancel_asked_at = sqlc.arg(now), run_at = min(run_at, CAST(sqlc.arg(now) AS INTEGER)) WHERE id = sqlc.arg(id);
+
+-- name: CancelOpenSteps :exec
+UPDATE step SET state = 'cancelled', ended_at = ? WHERE job_id = ? AND state = 'running';
+
+-- name: RetryJob :exec
+UPDATE job SET state = 'queued', step = ?, run_at = ?, retried_at = ?, reason = '', ended_at = NULL WHERE id = ?;
+
+-- name: ResetSteps :exec
+UPDATE step SET state = 'waiting', note = '', output = '', started_at = NULL, ended_at = NULL WHERE job_id = ? AND n >= ?;
 
 -- name: Job :one
 SELECT * FROM job WHERE id = ?;

@@ -28,6 +28,9 @@ var ErrStopping = errors.New("the program is stopping")
 type Kind struct {
 	Name  string
 	Steps []Step
+	// Undo is what a cancelled job does instead of its remaining steps; nil when there is nothing to undo. Its note says what
+	// remains. It is a step like the others, but cannot be cancelled.
+	Undo *Step
 }
 
 // Step is one step of a kind of job.
@@ -60,6 +63,15 @@ type Runner struct {
 	config Config
 	kinds  map[string]Kind
 	wake   chan struct{}
+
+	mu      sync.Mutex      // guards running, and is held while a job is claimed or cancelled
+	running map[int64]*work // by job
+}
+
+// work is one goroutine's time with a job.
+type work struct {
+	ctx  context.Context
+	stop context.CancelCauseFunc
 }
 
 // New makes a runner. Nothing runs until Run is called; jobs may be added before.
@@ -77,7 +89,7 @@ func New(config Config) *Runner {
 	for _, kind := range config.Kinds {
 		kinds[kind.Name] = kind
 	}
-	return &Runner{config: config, kinds: kinds, wake: make(chan struct{}, 1)}
+	return &Runner{config: config, kinds: kinds, wake: make(chan struct{}, 1), running: map[int64]*work{}}
 }
 
 // NewJob is a job as its creator describes it.
@@ -148,7 +160,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			return nil
 		case places <- struct{}{}:
 		}
-		job, err := r.claim(ctx)
+		job, w, err := r.claim(ctx, steps)
 		if err != nil {
 			<-places
 			if ctx.Err() != nil {
@@ -163,7 +175,8 @@ func (r *Runner) Run(ctx context.Context) error {
 		running.Go(func() {
 			defer r.look() // a job with the same claim may go on now
 			defer func() { <-places }()
-			r.walk(steps, job)
+			defer r.leave(job.ID, w)
+			r.walk(w.ctx, job)
 		})
 	}
 }
@@ -192,12 +205,31 @@ func (r *Runner) adoptOrphans(ctx context.Context) error {
 	return nil
 }
 
-func (r *Runner) claim(ctx context.Context) (job db.Job, err error) {
+// claim takes the next due job and gives the context of its work, which Cancel ends.
+func (r *Runner) claim(ctx, steps context.Context) (job db.Job, w *work, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	err = r.config.DB.Write(ctx, func(q *db.Queries) error {
 		job, err = q.ClaimJob(ctx, db.Millis(r.config.Now()))
 		return err
 	})
-	return job, err
+	if err != nil {
+		return job, nil, err
+	}
+	w = &work{}
+	w.ctx, w.stop = context.WithCancelCause(steps)
+	r.running[job.ID] = w
+	return job, w, nil
+}
+
+// leave ends a goroutine's time with a job. Another one may have claimed the job already: it was queued again before.
+func (r *Runner) leave(id int64, w *work) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.stop(nil)
+	if r.running[id] == w {
+		delete(r.running, id)
+	}
 }
 
 // sleep waits for Wake, for the next job's time, or for ctx.

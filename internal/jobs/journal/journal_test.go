@@ -26,6 +26,7 @@ type bench struct {
 	db   *db.DB
 	hub  *live.Hub
 	owe  func(ctx context.Context, q *db.Queries, job db.Job) error // what the runners store with a job's end; may be nil
+	undo *journal.Step                                              // of the kind that the runners know; may be nil
 }
 
 func newBench(t *testing.T) *bench {
@@ -49,7 +50,7 @@ func newBench(t *testing.T) *bench {
 func (b *bench) start(steps ...journal.Step) (*journal.Runner, func()) {
 	b.t.Helper()
 	r := journal.New(journal.Config{
-		DB: b.db, Hub: b.hub, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Kinds: []journal.Kind{{Name: "work", Steps: steps}},
+		DB: b.db, Hub: b.hub, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Kinds: []journal.Kind{{Name: "work", Steps: steps, Undo: b.undo}},
 		Backoff: func(int) time.Duration { return time.Millisecond }, Ended: b.owe,
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -96,10 +96,14 @@ func (r *Runner) walk(ctx context.Context, job db.Job) {
 		log.ErrorContext(ctx, "job of an unknown kind left alone")
 		return
 	}
-	for n := job.Step; n < int64(len(kind.Steps)); n++ {
-		step := kind.Steps[n]
+	for n := job.Step; ; n++ {
+		step, last, there := kind.step(n)
+		if !there {
+			log.ErrorContext(ctx, "job at a step that its kind does not have left alone", "step", n)
+			return
+		}
 		run := &Run{Job: job, runner: r, step: n}
-		goOn, err := r.try(ctx, step, run, n+1 == int64(len(kind.Steps)))
+		goOn, err := r.try(ctx, step, run, last)
 		if err != nil {
 			log.ErrorContext(ctx, "job's progress could not be stored", "step", step.Name, "err", err)
 			return
@@ -117,7 +121,11 @@ func (r *Runner) try(ctx context.Context, step Step, run *Run, last bool) (goOn 
 	keep := context.WithoutCancel(ctx)
 	defer func() { r.changed(run.Job.ID) }()
 	var number, counted int64
+	diverted := false
 	err = r.config.DB.Write(keep, func(q *db.Queries) error {
+		if diverted, err = r.diverted(keep, q, run); err != nil || diverted {
+			return err
+		}
 		now := db.Millis(r.config.Now())
 		number, err = q.StartAttempt(keep, db.StartAttemptParams{JobID: run.Job.ID, Step: run.step, StartedAt: now})
 		if err != nil {
@@ -126,7 +134,7 @@ func (r *Runner) try(ctx context.Context, step Step, run *Run, last bool) (goOn 
 		counted, err = q.CountAttempts(keep, db.CountAttemptsParams{JobID: run.Job.ID, Step: run.step})
 		return errors.Join(err, q.StartStep(keep, db.StartStepParams{StartedAt: &now, JobID: run.Job.ID, N: run.step}))
 	})
-	if err != nil {
+	if err != nil || diverted {
 		return false, err
 	}
 	r.changed(run.Job.ID)
@@ -146,6 +154,8 @@ func (r *Runner) try(ctx context.Context, step Step, run *Run, last bool) (goOn 
 	switch {
 	case failure == nil:
 		return !last, r.finish(keep, end, last)
+	case errors.Is(context.Cause(ctx), ErrCancelled) && !run.undoing():
+		return false, r.again(keep, end, "cancelled", "The job was cancelled.", 0)
 	case stopping:
 		return false, r.again(keep, end, "stopped", "The program was stopped.", 0)
 	case lora.Temporary(failure) && counted < attempts:
@@ -207,6 +217,13 @@ func (r *Runner) finish(ctx context.Context, a attempt, last bool) error {
 			q.EndStep(ctx, db.EndStepParams{State: "done", Note: a.run.note, Output: output, EndedAt: &now, JobID: a.run.Job.ID, N: a.run.step}),
 			q.AdvanceJob(ctx, db.AdvanceJobParams{Step: a.run.step + 1, ID: a.run.Job.ID}))
 		if err != nil || !last {
+			return err
+		}
+		if a.run.undoing() {
+			return r.endJob(ctx, q, db.EndJobParams{State: lora.JobCancelled, Reason: a.run.note, EndedAt: &now, ID: a.run.Job.ID})
+		}
+		// A cancel that came while the last step ended is still meant.
+		if diverted, err := r.diverted(ctx, q, a.run); err != nil || diverted {
 			return err
 		}
 		return r.endJob(ctx, q, db.EndJobParams{State: lora.JobDone, EndedAt: &now, ID: a.run.Job.ID})

@@ -11,7 +11,7 @@ import (
 
 const activeJobs = `-- name: ActiveJobs :many
 SELECT j.id, j.kind, j.title, j.claim, j.place_id, j.deployment_id, j.args, j.state, j.step, j.run_at, j.reason, j.created_at, j.started_at, j.ended_at, j.adapter, j.base, j.cancel_asked_at, j.retried_at, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
-    (SELECT count(*) FROM step t WHERE t.job_id = j.id) AS steps,
+    (SELECT count(*) FROM step t WHERE t.job_id = j.id) AS steps, CAST(coalesce(s.started_at, 0) AS INTEGER) AS step_started_at,
     (SELECT count(*) FROM job o WHERE o.claim = j.claim AND o.id < j.id AND o.state IN ('queued', 'running')) AS ahead
 FROM job j
 LEFT JOIN step s ON s.job_id = j.id AND s.n = j.step
@@ -39,6 +39,7 @@ type ActiveJobsRow struct {
 	RetriedAt     *int64
 	StepName      string
 	Steps         int64
+	StepStartedAt int64
 	Ahead         int64
 }
 
@@ -72,6 +73,7 @@ func (q *Queries) ActiveJobs(ctx context.Context) ([]ActiveJobsRow, error) {
 			&i.RetriedAt,
 			&i.StepName,
 			&i.Steps,
+			&i.StepStartedAt,
 			&i.Ahead,
 		); err != nil {
 			return nil, err
@@ -405,6 +407,28 @@ func (q *Queries) Job(ctx context.Context, id int64) (Job, error) {
 	return i, err
 }
 
+const jobAhead = `-- name: JobAhead :one
+SELECT o.id, o.title FROM job o WHERE o.claim = ? AND o.id < ? AND o.state IN ('queued', 'running') ORDER BY o.id DESC LIMIT 1
+`
+
+type JobAheadParams struct {
+	Claim string
+	ID    int64
+}
+
+type JobAheadRow struct {
+	ID    int64
+	Title string
+}
+
+// The job that a queued one waits for, because it has the same claim.
+func (q *Queries) JobAhead(ctx context.Context, arg JobAheadParams) (JobAheadRow, error) {
+	row := q.db.QueryRowContext(ctx, jobAhead, arg.Claim, arg.ID)
+	var i JobAheadRow
+	err := row.Scan(&i.ID, &i.Title)
+	return i, err
+}
+
 const jobsBefore = `-- name: JobsBefore :many
 SELECT j.id, j.kind, j.title, j.claim, j.place_id, j.deployment_id, j.args, j.state, j.step, j.run_at, j.reason, j.created_at, j.started_at, j.ended_at, j.adapter, j.base, j.cancel_asked_at, j.retried_at, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
     (SELECT count(*) FROM step t WHERE t.job_id = j.id) AS steps,
@@ -694,6 +718,48 @@ type StartStepParams struct {
 func (q *Queries) StartStep(ctx context.Context, arg StartStepParams) error {
 	_, err := q.db.ExecContext(ctx, startStep, arg.StartedAt, arg.JobID, arg.N)
 	return err
+}
+
+const stepTimes = `-- name: StepTimes :many
+SELECT s.name, CAST(s.ended_at - s.started_at AS INTEGER) AS took
+FROM (SELECT j.id FROM job j WHERE j.place_id = ? AND j.kind = ? AND j.state = 'done' ORDER BY j.id DESC LIMIT ?) d
+JOIN step s ON s.job_id = d.id
+WHERE s.state = 'done' AND s.started_at IS NOT NULL AND s.ended_at IS NOT NULL
+`
+
+type StepTimesParams struct {
+	PlaceID string
+	Kind    string
+	Limit   int64
+}
+
+type StepTimesRow struct {
+	Name string
+	Took int64
+}
+
+// How long each step took in the newest jobs of a kind in a place that ended well, newest first.
+func (q *Queries) StepTimes(ctx context.Context, arg StepTimesParams) ([]StepTimesRow, error) {
+	rows, err := q.db.QueryContext(ctx, stepTimes, arg.PlaceID, arg.Kind, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StepTimesRow
+	for rows.Next() {
+		var i StepTimesRow
+		if err := rows.Scan(&i.Name, &i.Took); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const steps = `-- name: Steps :many

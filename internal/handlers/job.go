@@ -101,9 +101,13 @@ func (h *Handlers) jobView(ctx context.Context, id int64) (templates.Job, error)
 	if err != nil {
 		return templates.Job{}, err
 	}
+	past, err := h.usual(ctx, r.job.PlaceID, r.job.Kind)
+	if err != nil {
+		return templates.Job{}, err
+	}
 	view := templates.Job{
-		Icons: h.static.Assets().Icons, ID: id, Title: r.job.Title, State: jobState(r.job.State, verdict), Where: r.place.Name,
-		Proof: proof, Checks: checksOf(r), Lanes: lanesOf(r, now), About: aboutOf(r, now), Tries: triesOf(r, now), Webhook: webhookOf(r, now),
+		Icons: h.static.Assets().Icons, ID: id, Title: r.job.Title, State: jobState(r.job.State, verdict, r.job.CancelAskedAt), Where: r.place.Name,
+		Proof: proof, Checks: checksOf(r), Lanes: lanesOf(r, past, now), Acts: actsOf(r), About: aboutOf(r, now), Tries: triesOf(r, now), Webhook: webhookOf(r, now),
 	}
 	view.Summary = summaryOf(r, view.State)
 	if r.deployment.ID != 0 {
@@ -117,8 +121,21 @@ func (h *Handlers) jobView(ctx context.Context, id int64) (templates.Job, error)
 		view.Figures = append(view.Figures, templates.Figure{Label: label, Value: spent})
 	}
 	view.Figures = append(view.Figures, templates.Figure{Label: "Steps done", Value: strconv.Itoa(stepsDone(r)), Unit: "of " + strconv.Itoa(len(r.steps))})
-	if r.job.State == lora.JobFailed {
+	if left, known := past.left(r.steps, now); known && r.moving() && r.job.CancelAskedAt == nil {
+		view.Figures = append(view.Figures, templates.Figure{Label: "Time left", Value: "about " + templates.Took(left.Round(time.Second))})
+	}
+	switch r.job.State {
+	case lora.JobFailed:
 		view.Failure = failureOf(r)
+	case lora.JobCancelled:
+		view.Outcome = r.job.Reason
+	case lora.JobQueued:
+		ahead, err := h.DB.Read().JobAhead(ctx, db.JobAheadParams{Claim: r.job.Claim, ID: id})
+		if err == nil {
+			view.Waits = &templates.Link{Href: jobPath(ahead.ID), Text: fmt.Sprintf("%s (job %d)", ahead.Title, ahead.ID)}
+		} else if !db.Missing(err) {
+			return view, fmt.Errorf("look for the job ahead of %d: %w", id, err)
+		}
 	}
 	return view, nil
 }
@@ -143,6 +160,12 @@ func (r record) stepNow() db.Step {
 
 func summaryOf(r record, state templates.State) string {
 	step := r.stepNow()
+	switch r.job.State {
+	case lora.JobQueued, lora.JobRunning:
+		if r.job.CancelAskedAt != nil {
+			return "Cancelling"
+		}
+	}
 	switch r.job.State {
 	case lora.JobQueued:
 		if r.job.StartedAt != nil {

@@ -59,7 +59,7 @@ func (h *Handlers) jobsView(ctx context.Context, before int64) (templates.Jobs, 
 	now := h.Now()
 	for _, j := range rows {
 		row := templates.JobRow{
-			Href: jobPath(j.ID), Title: j.Title, State: jobState(j.State, j.Verdict), Where: places[j.PlaceID].Name,
+			Href: jobPath(j.ID), Title: j.Title, State: jobState(j.State, j.Verdict, j.CancelAskedAt), Where: places[j.PlaceID].Name,
 			When: templates.Clock(now, db.Time(j.CreatedAt)), Took: took(j.StartedAt, j.EndedAt, now),
 		}
 		if j.State != lora.JobDone {
@@ -71,8 +71,12 @@ func (h *Handlers) jobsView(ctx context.Context, before int64) (templates.Jobs, 
 }
 
 // jobState draws a job's state; one that ended in a proof is drawn as what the proof concluded.
-func jobState(state, verdict string) templates.State {
+func jobState(state, verdict string, cancelAsked *int64) templates.State {
 	switch {
+	case state == lora.JobCancelled:
+		return templates.State{Mark: "cancelled", Word: "Cancelled"}
+	case cancelAsked != nil && (state == lora.JobQueued || state == lora.JobRunning):
+		return templates.State{Mark: "deleting", Word: "Cancelling"}
 	case verdict != "" && (state == lora.JobDone || state == lora.JobFailed):
 		return templates.VerdictState(lora.Verdict(verdict))
 	case state == lora.JobQueued:

@@ -9,8 +9,9 @@ import (
 	"loradeck/web/templates"
 )
 
-// lanesOf draws a job's steps and their attempts on one time axis, from when it was first started.
-func lanesOf(r record, now time.Time) templates.Lanes {
+// lanesOf draws a job's steps and their attempts on one time axis, from when it was first started to when it has ended or is
+// expected to.
+func lanesOf(r record, past usual, now time.Time) templates.Lanes {
 	start, end := db.Time(r.job.CreatedAt), now
 	if r.job.StartedAt != nil {
 		start = db.Time(*r.job.StartedAt)
@@ -18,13 +19,31 @@ func lanesOf(r record, now time.Time) templates.Lanes {
 	if r.job.EndedAt != nil {
 		end = db.Time(*r.job.EndedAt)
 	}
-	axis := templates.AxisFor(start, end)
+	left, _ := past.left(r.steps, now)
+	axis := templates.AxisFor(start, end.Add(left))
 	lanes := templates.Lanes{Ticks: axis.Ticks()}
+	if len(past.steps) > 0 {
+		lanes.Past = templates.Plural(past.jobs, "past job")
+	}
 	if r.moving() {
 		lanes.Now = axis.At(now)
 	}
+	begins := start
 	for _, s := range r.steps {
-		lanes.Rows = append(lanes.Rows, laneOf(r, s, axis, end))
+		lane := laneOf(r, s, axis, end)
+		if s.StartedAt != nil {
+			begins = db.Time(*s.StartedAt)
+		} else if begins.Before(now) {
+			begins = now
+		}
+		if span, known := past.steps[s.Name]; known && (s.StartedAt != nil || r.moving()) {
+			lane.Usual = &templates.Usual{
+				X: axis.At(begins.Add(span.low)), End: axis.At(begins.Add(span.high)),
+				Title: fmt.Sprintf("Usually %s to %s, from %s", templates.Took(span.low), templates.Took(span.high), templates.Plural(span.count, "past step")),
+			}
+			begins = begins.Add(span.middle)
+		}
+		lanes.Rows = append(lanes.Rows, lane)
 	}
 	return lanes
 }

@@ -30,7 +30,10 @@ func (h *Handlers) askRemove(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	view := templates.Remove{Icons: shell.Assets.Icons, Name: a.label(), Action: removePath(place, name), Back: "/"}
+	view := templates.Ask{
+		Icons: shell.Assets.Icons, Path: templates.Link{Href: "/", Text: "Deck"}, Verb: "Remove", Name: a.label(), Action: removePath(place, name),
+		Back: templates.Link{Href: "/", Text: "Keep it"},
+	}
 	endpoint, base := a.component.Endpoint, a.component.BaseName
 	if a.ours {
 		endpoint, base = a.deployment.Endpoint, a.deployment.BaseName
@@ -52,7 +55,7 @@ func (h *Handlers) askRemove(c echo.Context) error {
 		fmt.Sprintf("The base %s keeps serving, and so do its other adapters.", base),
 		"This deck keeps its jobs, proofs and comparisons.",
 	)
-	return h.render(c, http.StatusOK, templates.RemovePage(shell, view))
+	return h.render(c, http.StatusOK, templates.AskPage(shell, view))
 }
 
 // remove starts the removal and goes to its job. Asked twice, it leads to the same job.

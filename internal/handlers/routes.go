@@ -23,6 +23,9 @@ func (h *Handlers) routes() {
 
 	e.GET("/jobs", h.jobs)
 	e.GET("/jobs/:id", h.job)
+	e.GET("/jobs/:id/cancel", h.askCancel)
+	e.POST("/jobs/:id/cancel", h.cancelJob)
+	e.POST("/jobs/:id/retry", h.retryJob)
 
 	e.GET("/playground", h.playground)
 	e.POST("/playground", h.compare)

@@ -60,7 +60,10 @@ func (h *Handlers) tray(ctx context.Context) (templates.Tray, error) {
 	}
 	for _, j := range active {
 		entry := templates.TrayJob{Href: jobPath(j.ID), Title: j.Title, Now: j.StepName, Done: int(j.Step), Steps: int(j.Steps), Moves: j.State == lora.JobRunning}
-		if j.Ahead > 0 {
+		switch {
+		case j.CancelAskedAt != nil:
+			entry.Now = "cancelling"
+		case j.Ahead > 0:
 			entry.Now = "waits its turn"
 		}
 		t.Jobs = append(t.Jobs, entry)

@@ -15,6 +15,9 @@ type Job struct {
 	Base    Link   // the base it concerns
 	Where   string // endpoint and place
 	Figures []Figure
+	Acts    []Act  // what can be done with it now
+	Waits   *Link  // the job it waits for, when another has its component
+	Outcome string // what a cancel left; "" for others
 	Failure *Failure
 	Lanes   Lanes
 	Proof   *Proof
@@ -22,6 +25,13 @@ type Job struct {
 	About   []Fact
 	Tries   []Try
 	Webhook []Try // one per event; none when no webhook was told
+}
+
+// Act is something to do with a job: a page that asks first, or a button.
+type Act struct {
+	Text string
+	Href string // of the page that asks
+	Post string // instead of Href: done at once
 }
 
 // Failure is why a job stopped and what can be done.
@@ -72,6 +82,7 @@ type Try struct {
 
 // Lanes are a job's steps on one time axis.
 type Lanes struct {
+	Past  string // how many past jobs the brackets are from; "" for none
 	Ticks []Tick
 	Now   string // where "now" is, as an SVG length; "" once the job has ended
 	Rows  []Lane
@@ -86,6 +97,7 @@ type Tick struct {
 // Lane is one step.
 type Lane struct {
 	State   State
+	Usual   *Usual // nil while too few are known
 	Name    string
 	Note    string // what it found or is doing
 	Reason  string // why the last attempt did not succeed
@@ -93,6 +105,13 @@ type Lane struct {
 	Took    string
 	Tries   string // "2 attempts", "" for one
 	Current bool
+}
+
+// Usual is where a step usually ends, as a bracket: the middle half of past ones. X and End are SVG lengths.
+type Usual struct {
+	X     string
+	End   string
+	Title string
 }
 
 // Span is one attempt as a bar: X and Width are SVG lengths.

@@ -148,9 +148,9 @@ func madePlayground(icons string) templates.Playground {
 	}
 }
 
-func madeRemove(icons string) templates.Remove {
-	return templates.Remove{
-		Icons: icons, Name: "pirate v1", Action: "/deployments/1/remove", Back: "/",
+func madeRemove(icons string) templates.Ask {
+	return templates.Ask{
+		Icons: icons, Path: templates.Link{Href: "/", Text: "Deck"}, Verb: "Remove", Name: "pirate v1", Action: "/remove", Back: templates.Link{Href: "/", Text: "Keep it"},
 		Will:  []string{"The inference component pirate-v1-tiny-llama-base on endpoint local is deleted.", "Requests that name it fail from then on."},
 		Stays: []string{"Its artifact stays in s3://loradeck-000000000000/adapters/….tar.gz, so it can be deployed again without an upload.", "The base tiny-llama-base keeps serving, and so do its other adapters.", "This deck keeps the job, the proof and the comparisons."},
 	}

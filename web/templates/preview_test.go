@@ -123,7 +123,7 @@ func previews(a static.Assets) map[string]templ.Component {
 		"playground":       templates.PlaygroundPage(shell("Playground", "playground"), madePlayground(a.Icons)),
 		"playground-wrong": templates.PlaygroundPage(quiet, wrong),
 		"playground-none":  templates.PlaygroundPage(quiet, templates.Playground{Icons: a.Icons, Nothing: "No base is in service. As soon as one is, it can be asked here."}),
-		"remove":           templates.RemovePage(shell("Remove pirate v1?", "deck"), madeRemove(a.Icons)),
+		"remove":           templates.AskPage(shell("Remove pirate v1?", "deck"), madeRemove(a.Icons)),
 		"login":            templates.LoginPage(bare, templates.Login{Icons: a.Icons, Next: "/", Wrong: "This token is not in the token file."}),
 		"fault":            templates.FaultPage(quiet, templates.Fault{Icons: a.Icons, Status: 404, Title: "Not here", Message: "There is no job 99. It may belong to another data folder.", Back: templates.Link{Href: "/", Text: "Go to the deck"}}),
 	}

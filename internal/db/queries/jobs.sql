@@ -91,7 +91,7 @@ WHERE j.id < sqlc.arg(before) ORDER BY j.id DESC LIMIT sqlc.arg(most);
 
 -- name: ActiveJobs :many
 SELECT j.*, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
-    (SELECT count(*) FROM step t WHERE t.job_id = j.id) AS steps,
+    (SELECT count(*) FROM step t WHERE t.job_id = j.id) AS steps, CAST(coalesce(s.started_at, 0) AS INTEGER) AS step_started_at,
     (SELECT count(*) FROM job o WHERE o.claim = j.claim AND o.id < j.id AND o.state IN ('queued', 'running')) AS ahead
 FROM job j
 LEFT JOIN step s ON s.job_id = j.id AND s.n = j.step
@@ -99,3 +99,14 @@ WHERE j.state IN ('queued', 'running') ORDER BY j.id;
 
 -- name: NewestJobOfClaim :one
 SELECT * FROM job WHERE claim = ? AND state IN ('queued', 'running') ORDER BY id DESC LIMIT 1;
+
+-- How long each step took in the newest jobs of a kind in a place that ended well, newest first.
+-- name: StepTimes :many
+SELECT s.name, CAST(s.ended_at - s.started_at AS INTEGER) AS took
+FROM (SELECT j.id FROM job j WHERE j.place_id = ? AND j.kind = ? AND j.state = 'done' ORDER BY j.id DESC LIMIT ?) d
+JOIN step s ON s.job_id = d.id
+WHERE s.state = 'done' AND s.started_at IS NOT NULL AND s.ended_at IS NOT NULL;
+
+-- The job that a queued one waits for, because it has the same claim.
+-- name: JobAhead :one
+SELECT o.id, o.title FROM job o WHERE o.claim = ? AND o.id < ? AND o.state IN ('queued', 'running') ORDER BY o.id DESC LIMIT 1;

@@ -36,7 +36,7 @@ func TestBrowserKeyboardAlone(t *testing.T) {
 
 	b.tabTo(b.GetByLabel("Message or prompt"))
 	b.press("Control+Enter")
-	must(t, expect().Page(b.Page).ToHaveURL(p.url+"/comparisons/2#run"))
+	must(t, expect().Page(b.Page).ToHaveURL(p.url+"/comparisons/2"))
 }
 
 // TestBrowserLiveFramesLeaveTheFocusAlone holds that what a page is told does not take the focus from who reads it.

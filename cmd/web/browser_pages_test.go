@@ -24,6 +24,7 @@ func TestBrowserEveryPage(t *testing.T) {
 	b.shows(b.heading("Base component tiny-llama-base"))
 	look(t, p, []view{
 		{"deck-empty", "/", "text=Deploy sample pirate"}, {"jobs-empty", "/jobs", "text=No jobs yet"},
+		{"uploads-empty", "/uploads", "text=No upload is open"},
 		{"playground-empty", "/playground", "text=No adapter is in service"},
 	})
 

@@ -244,7 +244,7 @@ func (h *Handlers) offers(place db.Place, base db.Component, found []adapter, ta
 			continue
 		}
 		offers = append(offers, templates.Offer{
-			Name: s.Name, Title: s.Title, Blurb: s.Blurb, Action: "/samples/" + url.PathEscape(s.Name) + "/deploy", Place: place.ID, Base: base.Name,
+			ID: "offer-" + base.Name + "-" + s.Name, Name: s.Name, Title: s.Title, Blurb: s.Blurb, Action: "/samples/" + url.PathEscape(s.Name) + "/deploy", Place: place.ID, Base: base.Name,
 		})
 	}
 	return offers

@@ -59,7 +59,7 @@ func (h *Handlers) jobsView(ctx context.Context, before int64) (templates.Jobs, 
 	now := h.Now()
 	for _, j := range rows {
 		row := templates.JobRow{
-			Href: jobPath(j.ID), Title: j.Title, State: jobState(j.State, j.Verdict, j.CancelAskedAt), Where: places[j.PlaceID].Name,
+			ID: "job-" + strconv.FormatInt(j.ID, 10), Href: jobPath(j.ID), Title: j.Title, State: jobState(j.State, j.Verdict, j.CancelAskedAt), Where: places[j.PlaceID].Name,
 			When: templates.Clock(now, db.Time(j.CreatedAt)), Took: took(j.StartedAt, j.EndedAt, now),
 		}
 		if j.State != lora.JobDone {

@@ -51,7 +51,7 @@ func (h *Handlers) tray(ctx context.Context) (templates.Tray, error) {
 		return t, err
 	}
 	for _, u := range waiting {
-		entry := templates.TrayUpload{Href: uploadPath(u.ID), Title: u.Name, Now: "ready to deploy", Done: "1", Total: "1"}
+		entry := templates.TrayUpload{ID: "tray-upload-" + strconv.FormatInt(u.ID, 10), Href: uploadPath(u.ID), Title: u.Name, Now: "ready to deploy", Done: "1", Total: "1"}
 		if u.State != intake.Ready {
 			entry.Now = fmt.Sprintf("%d %% of %s", percent(u), lora.Bytes(u.ToSend))
 			entry.Done, entry.Total = strconv.FormatInt(u.Received, 10), strconv.FormatInt(max(u.ToSend, 1), 10)
@@ -59,7 +59,7 @@ func (h *Handlers) tray(ctx context.Context) (templates.Tray, error) {
 		t.Uploads = append(t.Uploads, entry)
 	}
 	for _, j := range active {
-		entry := templates.TrayJob{Href: jobPath(j.ID), Title: j.Title, Now: j.StepName, Done: int(j.Step), Steps: int(j.Steps), Moves: j.State == lora.JobRunning}
+		entry := templates.TrayJob{ID: "tray-job-" + strconv.FormatInt(j.ID, 10), Href: jobPath(j.ID), Title: j.Title, Now: j.StepName, Done: int(j.Step), Steps: int(j.Steps), Moves: j.State == lora.JobRunning}
 		switch {
 		case j.CancelAskedAt != nil:
 			entry.Now = "cancelling"

@@ -455,7 +455,7 @@ func (h *Handlers) uploadsView(ctx context.Context) (templates.Uploads, error) {
 	for _, u := range open {
 		state, _ := uploadState(u)
 		view.Rows = append(view.Rows, templates.UploadRow{
-			Href: uploadPath(u.ID), Name: u.Name, State: state, Sent: lora.Bytes(u.Received) + " of " + lora.Bytes(u.ToSend),
+			ID: "upload-" + strconv.FormatInt(u.ID, 10), Href: uploadPath(u.ID), Name: u.Name, State: state, Sent: lora.Bytes(u.Received) + " of " + lora.Bytes(u.ToSend),
 			When: templates.Clock(now, u.Created), Who: u.Person, Discard: uploadPath(u.ID) + "/discard",
 		})
 	}

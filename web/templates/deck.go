@@ -72,6 +72,7 @@ type Slot struct {
 
 // Offer is a sample adapter that can be deployed on this base with one press.
 type Offer struct {
+	ID     string // of its row: frames find it again by it, and with it the focus
 	Name   string // in the sample's address
 	Title  string
 	Blurb  string

@@ -10,6 +10,7 @@ type Jobs struct {
 
 // JobRow is one job of the list.
 type JobRow struct {
+	ID    string // of the row
 	Href  string
 	Title string
 	State State

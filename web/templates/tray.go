@@ -12,6 +12,7 @@ type Tray struct {
 
 // TrayUpload is one upload that is not deployed yet.
 type TrayUpload struct {
+	ID    string // of the entry
 	Href  string
 	Title string
 	Now   string // what it is at, in a word or two
@@ -21,6 +22,7 @@ type TrayUpload struct {
 
 // TrayJob is one running or queued job.
 type TrayJob struct {
+	ID    string // of the entry
 	Href  string
 	Title string
 	Now   string // what it is doing, in a word or two

@@ -86,6 +86,7 @@ type Uploads struct {
 
 // UploadRow is one open upload.
 type UploadRow struct {
+	ID      string // of the row
 	Href    string
 	Name    string
 	State   State

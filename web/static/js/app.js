@@ -40,6 +40,7 @@
   document.addEventListener('htmx:after:history:push', () => {
     scrollTo(0, 0);
     document.getElementById('main')?.focus({ preventScroll: true });
+    document.querySelector('[data-arrive]')?.scrollIntoView();
   });
 
   document.addEventListener('keydown', (event) => {

@@ -66,15 +66,21 @@ func Open(ctx context.Context, c Config) (*Place, error) {
 	}
 	newRuntime := func() *sagemakerruntime.Client {
 		// Its own retries would send a prompt again after it may have been answered.
-		return sagemakerruntime.NewFromConfig(loaded, func(o *sagemakerruntime.Options) { o.RetryMaxAttempts = 1 })
+		return sagemakerruntime.NewFromConfig(loaded, func(o *sagemakerruntime.Options) {
+			o.RetryMaxAttempts = 1
+			o.APIOptions = append(o.APIOptions, traced("sagemaker-runtime"))
+		})
 	}
 	p := &Place{
-		control:  sagemaker.NewFromConfig(loaded),
+		control: sagemaker.NewFromConfig(loaded, func(o *sagemaker.Options) {
+			o.APIOptions = append(o.APIOptions, traced("sagemaker"))
+		}),
 		runtime:  newRuntime(),
 		streamer: newRuntime,
 		objects: s3.NewFromConfig(loaded, func(o *s3.Options) {
 			o.UsePathStyle = c.Endpoint != ""
 			o.DisableLogOutputChecksumValidationSkipped = true
+			o.APIOptions = append(o.APIOptions, traced("s3"))
 		}),
 	}
 	who, err := sts.NewFromConfig(loaded).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})

@@ -54,7 +54,7 @@ func New(config Config) *Jobs {
 	}
 	j := &Jobs{config: config, proving: map[string]*sync.Mutex{}}
 	j.journal = journal.New(journal.Config{
-		DB: config.DB, Hub: config.Hub, Log: config.Log, Kinds: []journal.Kind{j.deployKind(), j.removeKind()}, Ended: config.Ended,
+		DB: config.DB, Hub: config.Hub, Log: config.Log, Kinds: []journal.Kind{j.logged(j.deployKind()), j.logged(j.removeKind())}, Ended: config.Ended,
 	})
 	return j
 }

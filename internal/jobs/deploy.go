@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"time"
 
@@ -51,7 +50,6 @@ type (
 )
 
 const (
-	partSize    = 16 << 20         // bytes; S3 takes 5 MiB to 5 GiB and at most 10,000 parts
 	settleLimit = time.Hour        // an adapter takes 1–3 minutes on AWS (facts §2.7); after an hour nobody waits on
 	unseenLimit = 60 * time.Second // Describe right after Create may not know the component yet (facts §1.8)
 )
@@ -176,101 +174,6 @@ func (j *Jobs) pack(ctx context.Context, run *journal.Run) error {
 		return q.SetVersionArchive(ctx, db.SetVersionArchiveParams{ArchiveDigest: packed.Digest, ArchiveBytes: packed.Bytes, ID: d.version.ID})
 	})
 	run.Done(packed, "%s into %s, sha256 %s…", lora.Bytes(d.version.Bytes), lora.Bytes(packed.Bytes), packed.Digest[:12])
-	return nil
-}
-
-// upload sends the archive in parts. Its key is its digest, so one that is there with the right size is the right one.
-func (j *Jobs) upload(ctx context.Context, run *journal.Run) error {
-	d, err := j.deploy(ctx, run)
-	if err != nil {
-		return err
-	}
-	var packed Packed
-	if _, err := run.Output(ctx, lora.StepPack, &packed); err != nil {
-		return err
-	}
-	place, err := j.config.DB.Read().Place(ctx, run.Job.PlaceID)
-	if err != nil {
-		return fmt.Errorf("read place: %w", err)
-	}
-	to := cloud.ObjectRef{Bucket: place.Bucket, Key: "adapters/" + d.adapter.Tenant + "/" + packed.Digest + ".tar.gz"}
-	uploaded := Uploaded{URL: to.URL()}
-	head, err := d.place.Head(ctx, to)
-	switch {
-	case err == nil && head.Size == packed.Bytes:
-		run.Done(uploaded, "there already: same digest, same size")
-		return nil
-	case err != nil && lora.KindOf(err) != lora.NotFound:
-		return fmt.Errorf("look for %s: %w", to.URL(), err)
-	}
-	archive, err := j.config.Spool.Archive(packed.Digest)
-	if err != nil {
-		return err
-	}
-	defer archive.Close()
-	if err := d.place.EnsureBucket(ctx, to.Bucket); err != nil {
-		return fmt.Errorf("make sure of bucket %s: %w", to.Bucket, err)
-	}
-	before := Uploaded{}
-	if _, err := run.Output(ctx, lora.StepUpload, &before); err != nil {
-		return err
-	}
-	if before.URL == to.URL() {
-		uploaded.UploadID = before.UploadID
-	}
-	if err := j.sendParts(ctx, run, d, to, archive, packed, &uploaded); err != nil {
-		return err
-	}
-	uploaded.UploadID = ""
-	run.Done(uploaded, "%s in %s to bucket %s", lora.Bytes(packed.Bytes), parts(uploaded.Parts), to.Bucket)
-	return nil
-}
-
-// sendParts goes on with the upload that the last attempt began, or begins one, and completes it.
-func (j *Jobs) sendParts(ctx context.Context, run *journal.Run, d deploy, to cloud.ObjectRef, archive *os.File, packed Packed, uploaded *Uploaded) error {
-	var done []cloud.Part
-	var err error
-	if uploaded.UploadID != "" {
-		done, err = d.place.ListParts(ctx, to, uploaded.UploadID)
-		if err != nil && lora.KindOf(err) != lora.NotFound {
-			return fmt.Errorf("list the parts of %s: %w", to.URL(), err)
-		}
-	}
-	if uploaded.UploadID == "" || err != nil {
-		done = nil
-		uploaded.UploadID, err = d.place.CreateUpload(ctx, to, map[string]string{
-			"loradeck-adapter": d.adapter.Name, "loradeck-version": strconv.FormatInt(d.version.Number, 10), "loradeck-digest": d.version.Digest,
-		})
-		if err != nil {
-			return fmt.Errorf("begin the upload of %s: %w", to.URL(), err)
-		}
-		if err := run.Save(ctx, *uploaded); err != nil {
-			return err
-		}
-	}
-	sent := map[int]cloud.Part{}
-	for _, part := range done {
-		sent[part.Number] = part
-	}
-	var parts []cloud.Part
-	for offset, number := int64(0), 1; offset < packed.Bytes; offset, number = offset+partSize, number+1 {
-		size := min(partSize, packed.Bytes-offset)
-		part, there := sent[number]
-		if !there || part.Size != size {
-			part, err = d.place.UploadPart(ctx, to, uploaded.UploadID, number, io.NewSectionReader(archive, offset, size))
-			if err != nil {
-				return fmt.Errorf("send part %d of %s: %w", number, to.URL(), err)
-			}
-			if err := run.Note(ctx, "%s of %s sent", lora.Bytes(offset+size), lora.Bytes(packed.Bytes)); err != nil {
-				return err
-			}
-		}
-		parts = append(parts, part)
-	}
-	uploaded.Parts = len(parts)
-	if err := d.place.CompleteUpload(ctx, to, uploaded.UploadID, parts); err != nil {
-		return fmt.Errorf("complete the upload of %s: %w", to.URL(), err)
-	}
 	return nil
 }
 
@@ -399,13 +302,6 @@ func (j *Jobs) pause(ctx context.Context, place *cloud.Place) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-func parts(n int) string {
-	if n == 1 {
-		return "one part"
-	}
-	return strconv.Itoa(n) + " parts"
 }
 
 // ended gives text a full stop.

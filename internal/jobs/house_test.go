@@ -38,8 +38,9 @@ type house struct {
 	watch *watch.Watcher
 	jobs  *jobs.Jobs
 
-	mu   sync.Mutex // guards hold
+	mu   sync.Mutex // guards hold and lose
 	hold func(r *http.Request, body []byte)
+	lose func(r *http.Request) bool
 }
 
 // holding calls hold with every request to the platform, before it is answered, until the next call.
@@ -49,10 +50,17 @@ func (h *house) holding(hold func(r *http.Request, body []byte)) {
 	h.hold = hold
 }
 
+// losing lets the platform do what it is asked and then drops the connection instead of answering, whenever lose says so.
+func (h *house) losing(lose func(r *http.Request) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lose = lose
+}
+
 func (h *house) answer(platform http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
-		hold := h.hold
+		hold, lose := h.hold, h.lose
 		h.mu.Unlock()
 		if hold != nil {
 			body, err := io.ReadAll(r.Body)
@@ -61,6 +69,10 @@ func (h *house) answer(platform http.Handler) http.Handler {
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			hold(r, body)
+		}
+		if lose != nil && lose(r) {
+			platform.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
 		}
 		platform.ServeHTTP(w, r)
 	})

@@ -341,9 +341,13 @@ func (h *Handlers) shipFormOf(u intake.Upload, ch choice, bases []db.Component, 
 	return f
 }
 
-// taken says who has a component name, or "" when it is free as far as last seen. The call itself is asked again.
+// taken says who has a component name, or "" when it is free as far as last seen, or about to be. The call itself is asked again.
 func (s scene) taken(place, name string) string {
-	if d, ours := s.deployed[where{place, name}]; ours && (d.ComponentARN != "" || d.JobState == lora.JobQueued || d.JobState == lora.JobRunning) {
+	d, ours := s.deployed[where{place, name}]
+	if ours && d.JobKind == lora.JobRemove && (d.JobState == lora.JobQueued || d.JobState == lora.JobRunning) {
+		return "" // a deployment waits for the removal to end
+	}
+	if ours && (d.ComponentARN != "" || d.JobState == lora.JobQueued || d.JobState == lora.JobRunning) {
 		return fmt.Sprintf("This name belongs to %s v%d. Remove that first, or choose another name.", d.Adapter, d.Version)
 	}
 	if _, there := s.components[where{place, name}]; there {

@@ -6,20 +6,29 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"loradeck/internal/lora"
 )
 
-// A call of each step by which a test knows that the step is at work.
-var callOf = map[string]func(r *http.Request, body []byte) bool{
-	lora.StepCheck: func(r *http.Request, body []byte) bool { return operation(r) == "DescribeModel" },
-	lora.StepUpload: func(r *http.Request, body []byte) bool {
-		return r.Method == http.MethodPut && r.URL.Query().Has("partNumber")
-	},
-	lora.StepCreate:    func(r *http.Request, body []byte) bool { return operation(r) == "CreateInferenceComponent" },
-	lora.StepInService: func(r *http.Request, body []byte) bool { return describes(r, body, "pirate-v1") },
-	lora.StepProve:     func(r *http.Request, body []byte) bool { return strings.HasSuffix(r.URL.Path, "/invocations") },
+// callOf gives, for each step, a call by which a test knows that the step is at work.
+func callOf() map[string]func(r *http.Request, body []byte) bool {
+	var created atomic.Bool
+	return map[string]func(r *http.Request, body []byte) bool{
+		lora.StepCheck: func(r *http.Request, _ []byte) bool { return operation(r) == "DescribeModel" },
+		lora.StepUpload: func(r *http.Request, _ []byte) bool {
+			return r.Method == http.MethodPut && r.URL.Query().Has("partNumber")
+		},
+		lora.StepCreate: func(r *http.Request, _ []byte) bool { return operation(r) == "CreateInferenceComponent" },
+		lora.StepInService: func(r *http.Request, body []byte) bool { // its name was asked for once before, when it was chosen
+			if operation(r) == "CreateInferenceComponent" {
+				created.Store(true)
+			}
+			return created.Load() && describes(r, body, "pirate-v1")
+		},
+		lora.StepProve: func(r *http.Request, _ []byte) bool { return strings.HasSuffix(r.URL.Path, "/invocations") },
+	}
 }
 
 func operation(r *http.Request) string {
@@ -33,7 +42,7 @@ func describes(r *http.Request, body []byte, name string) bool {
 
 func TestCancelAtEachStepLeavesNoComponentAndSaysWhatRemains(t *testing.T) {
 	t.Parallel()
-	for step, mine := range callOf {
+	for step, mine := range callOf() {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
 			ctx := context.Background()

@@ -7,8 +7,6 @@ package jobs
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -79,7 +77,8 @@ type Source struct {
 
 // Ship checks that the source can be read, keeps its files, and stores version, deployment and job in one transaction. The
 // same content under the same adapter is the same version. Its errors are of kind Invalid when the files are no adapter,
-// NotFound when the base is not there, and Conflict when this version is on that base already.
+// NotFound when the base is not there, and Conflict when this version is on that base already or the component's name is taken.
+// A name that a removal, or the cancelling of a deployment, is about to free is waited for: the job is queued behind it.
 func (j *Jobs) Ship(ctx context.Context, source Source, placeID, base string) (db.Job, error) {
 	onto, err := j.base(ctx, placeID, base)
 	if err != nil {
@@ -92,16 +91,16 @@ func (j *Jobs) Ship(ctx context.Context, source Source, placeID, base string) (d
 	if err != nil {
 		return db.Job{}, err
 	}
+	if err := j.strangers(ctx, source, digest, onto); err != nil {
+		return db.Job{}, err
+	}
 	var job db.Job
 	err = j.config.DB.Write(ctx, func(q *db.Queries) error {
 		version, err := putVersion(ctx, q, source, adapter, digest)
 		if err != nil {
 			return err
 		}
-		name := source.Component
-		if name == "" {
-			name = lora.ComponentName(source.Adapter, version.Number, onto.Name)
-		}
+		name := source.componentName(version.Number, onto.Name)
 		if err := clearName(ctx, q, placeID, name); err != nil {
 			return err
 		}
@@ -178,7 +177,7 @@ func (j *Jobs) Remove(ctx context.Context, placeID, component string) (db.Job, e
 			return lora.Errorf(lora.Invalid, "%s is a base component. Adapters are removed one by one; a base goes with its endpoint.", component)
 		}
 		newest, err := q.NewestJobOfClaim(ctx, claim(placeID, component))
-		if err == nil && newest.Kind == lora.JobRemove {
+		if err == nil && newest.Kind == lora.JobRemove && newest.CancelAskedAt == nil {
 			job = newest
 			return nil
 		}
@@ -252,35 +251,4 @@ func putVersion(ctx context.Context, q *db.Queries, source Source, adapter peft.
 		return db.Version{}, fmt.Errorf("store version of %s: %w", source.Adapter, err)
 	}
 	return version, nil
-}
-
-// clearName makes sure that a component name is free for a new deployment. One that failed before anything was created, or
-// whose component has gone, is closed; any other holds the name.
-func clearName(ctx context.Context, q *db.Queries, placeID, name string) error {
-	held, err := q.LiveDeploymentNamed(ctx, db.LiveDeploymentNamedParams{PlaceID: placeID, ComponentName: name})
-	if err != nil && !db.Missing(err) {
-		return fmt.Errorf("look for deployment %s: %w", name, err)
-	}
-	_, seenErr := q.ComponentNamed(ctx, db.ComponentNamedParams{PlaceID: placeID, Name: name})
-	_, busyErr := q.NewestJobOfClaim(ctx, claim(placeID, name))
-	switch {
-	case busyErr == nil:
-		return lora.Errorf(lora.Conflict, "A job on %s is under way. Wait for it to end, then try again.", name)
-	case seenErr == nil:
-		return lora.Errorf(lora.Conflict, "%s is there already. Remove it first, or compare it in the playground.", name)
-	case err == nil:
-		now := db.Millis(time.Now())
-		return q.EndDeployment(ctx, db.EndDeploymentParams{EndedAt: &now, ID: held.ID})
-	}
-	return nil
-}
-
-// claim names the component a job changes: jobs on one component take turns.
-func claim(placeID, component string) string { return "component " + placeID + " " + component }
-
-// newMark makes the value of the tag by which a component is recognised as one job's work, also by another data folder.
-func newMark() string {
-	mark := make([]byte, 8)
-	rand.Read(mark)
-	return hex.EncodeToString(mark)
 }

@@ -26,6 +26,7 @@ type options struct {
 	data        string
 	account     string // the local platform's account
 	region      string // and its region
+	aws         []awsPlace
 	hosts       []string
 	tokenFile   string
 	makeToken   bool
@@ -55,6 +56,7 @@ Flags (each may be set in the environment by the name on its right)
   --data DIR               everything it keeps, ./data                             LORADECK_DATA
   --upload-budget SIZE     what adapters may take on disk, 100GB                   LORADECK_UPLOAD_BUDGET
   --upload-keep TIME       how long an unfinished upload is kept, 48h              LORADECK_UPLOAD_KEEP
+  --aws REGION[,profile=P][,endpoint=URL][,name=N]   an AWS place, repeatable      LORADECK_AWS, with ; between
   --local-account ID       account of the local platform, 000000000000             LORADECK_LOCAL_ACCOUNT
   --local-region REGION    its region, us-east-1                                   LORADECK_LOCAL_REGION
 
@@ -112,6 +114,16 @@ func parseOptions(args []string, getenv func(string) string) (options, error) {
 		problem = lora.Errorf(lora.Invalid, "LORADECK_%s is %q; use true or false.", name, getenv("LORADECK_"+name))
 		return false
 	}
+	aws := awsFlags(&o.aws)
+	if v := env("AWS", ""); v != "" {
+		for one := range strings.SplitSeq(v, ";") {
+			if err := aws.Set(one); err != nil {
+				return o, err
+			}
+		}
+		aws.fresh = true // the flag, when given, wins over the environment
+	}
+	set.Var(aws, "aws", "")
 	set.StringVar(&o.addr, "addr", env("ADDR", "127.0.0.1:8080"), "")
 	set.StringVar(&o.localAddr, "local-addr", env("LOCAL_ADDR", "127.0.0.1:8090"), "")
 	set.StringVar(&o.data, "data", env("DATA", "./data"), "")

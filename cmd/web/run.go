@@ -134,6 +134,12 @@ func serveDeck(ctx context.Context, o options, stdout io.Writer, log *slog.Logge
 		local = platform.url
 		places[place.Identity().ID] = place
 	}
+	if err := openPlaces(ctx, o.aws, places); err != nil {
+		return err
+	}
+	if len(places) == 0 {
+		return lora.Errorf(lora.Invalid, "There is no place to look at: --local-addr is none and no --aws is given. Leave the local platform on or name a region.")
+	}
 	if err := d.start(ctx, o, places, database, files, gate, listener, log); err != nil {
 		return err
 	}

@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -92,8 +94,18 @@ func Open(ctx context.Context, c Config) (*Place, error) {
 		return nil, fmt.Errorf("identity in %s: %w", c.Name, err)
 	}
 	account := aws.ToString(who.Account)
-	p.identity = lora.Place{ID: parsed.Partition + ":" + account + ":" + c.Region, Name: c.Name, Account: account, Region: c.Region, Local: c.Local}
+	p.identity = lora.Place{ID: parsed.Partition + ":" + account + ":" + c.Region, Name: c.Name, Account: account, Region: c.Region, Local: c.Local, Near: c.Local || onLoopback(c.Endpoint)}
 	return p, nil
+}
+
+// onLoopback reports whether an address leads to this machine.
+func onLoopback(address string) bool {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(parsed.Hostname())
+	return parsed.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Identity says which place this is.
@@ -104,9 +116,9 @@ const maxPages = 1000
 
 var errEndless = errors.New("the list has no end")
 
-// SplitURL takes s3://BUCKET/KEY apart; ok is false when url is none.
-func SplitURL(url string) (bucket, key string, ok bool) {
-	rest, ok := strings.CutPrefix(url, "s3://")
+// SplitURL takes s3://BUCKET/KEY apart; ok is false when it is none.
+func SplitURL(address string) (bucket, key string, ok bool) {
+	rest, ok := strings.CutPrefix(address, "s3://")
 	if !ok {
 		return "", "", false
 	}

@@ -178,7 +178,7 @@ func (j *Jobs) reached(ctx context.Context, run *journal.Run, step string) (bool
 // and not be visible yet, so one that is not there is looked for a while.
 func (j *Jobs) madeHere(ctx context.Context, d deploy) (lora.Component, error) {
 	patience := unseenLimit
-	if d.place.Identity().Local {
+	if d.place.Identity().Near {
 		patience = time.Second // it reads its own writes
 	}
 	for begun := time.Now(); ; {

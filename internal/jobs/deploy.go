@@ -291,7 +291,7 @@ func (j *Jobs) inService(ctx context.Context, run *journal.Run) error {
 // pause waits before the next look: often on this machine, as seldom as AWS asks for elsewhere (facts §7, poll advice).
 func (j *Jobs) pause(ctx context.Context, place *cloud.Place) error {
 	wait := 15 * time.Second
-	if place.Identity().Local {
+	if place.Identity().Near {
 		wait = 150 * time.Millisecond
 	}
 	timer := time.NewTimer(wait)

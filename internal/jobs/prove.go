@@ -174,7 +174,7 @@ func notYet(err error) bool {
 
 // patience is shorter on the local platform, which registers an adapter before it says InService.
 func (p *prover) patience() time.Duration {
-	if p.place.Identity().Local {
+	if p.place.Identity().Near {
 		return 5 * time.Second
 	}
 	return unknownLimit

@@ -10,6 +10,7 @@ type Place struct {
 	Account string // twelve digits
 	Region  string
 	Local   bool // true for the built-in local platform
+	Near    bool // it answers from this machine, so it may be asked often
 }
 
 // Status is SageMaker's own word for the state of an endpoint or an inference component.

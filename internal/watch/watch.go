@@ -46,10 +46,10 @@ func (w *Watcher) Poke() {
 // pace is how long to wait before the next look.
 func (w *Watcher) pace(moving bool, failures int) time.Duration {
 	var wait time.Duration
-	switch local := w.place.Identity().Local; {
-	case local && moving:
+	switch near := w.place.Identity().Near; {
+	case near && moving:
 		wait = 250 * time.Millisecond
-	case local:
+	case near:
 		wait = 750 * time.Millisecond
 	case moving:
 		wait = 15 * time.Second

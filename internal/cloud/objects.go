@@ -96,6 +96,28 @@ func (p *Place) CreateUpload(ctx context.Context, to ObjectRef, metadata map[str
 	return aws.ToString(out.UploadId), nil
 }
 
+// OpenUploads gives the ids of the uploads to that very key that were begun and not ended, oldest first.
+func (p *Place) OpenUploads(ctx context.Context, to ObjectRef) ([]string, error) {
+	var ids []string
+	input := &s3.ListMultipartUploadsInput{Bucket: &to.Bucket, Prefix: &to.Key}
+	for range maxPages {
+		page, err := p.objects.ListMultipartUploads(ctx, input)
+		if err != nil {
+			return nil, translate(err, "list uploads to "+to.URL())
+		}
+		for _, upload := range page.Uploads {
+			if aws.ToString(upload.Key) == to.Key {
+				ids = append(ids, aws.ToString(upload.UploadId))
+			}
+		}
+		if !aws.ToBool(page.IsTruncated) {
+			return ids, nil
+		}
+		input.KeyMarker, input.UploadIdMarker = page.NextKeyMarker, page.NextUploadIdMarker
+	}
+	return nil, fmt.Errorf("list uploads to %s: %w", to.URL(), errEndless)
+}
+
 // UploadPart sends one part. Parts but the last hold at least 5 MiB.
 func (p *Place) UploadPart(ctx context.Context, to ObjectRef, uploadID string, number int, body *io.SectionReader) (Part, error) {
 	out, err := p.objects.UploadPart(ctx, &s3.UploadPartInput{

@@ -118,22 +118,24 @@ func (j *Jobs) undoDeploy(ctx context.Context, run *journal.Run) error {
 
 // abortUpload ends an upload that a cancel cut off, so that its parts cost nothing, and says what stays in S3.
 func (j *Jobs) abortUpload(ctx context.Context, run *journal.Run, d deploy) (remains string, err error) {
-	var uploaded Uploaded
-	begun, err := run.Output(ctx, lora.StepUpload, &uploaded)
+	begun, err := j.reached(ctx, run, lora.StepUpload)
 	if err != nil {
 		return "", err
 	}
 	if !begun {
 		return "Nothing was sent to S3.", nil
 	}
-	bucket, key, ok := cloud.SplitURL(uploaded.URL)
-	if !ok {
-		return "", fmt.Errorf("upload of job %d: %q is no address in S3", run.Job.ID, uploaded.URL)
+	at, _, err := j.artifact(ctx, run, d)
+	if err != nil {
+		return "", err
 	}
-	at := cloud.ObjectRef{Bucket: bucket, Key: key}
-	if uploaded.UploadID != "" {
-		if err := d.place.AbortUpload(ctx, at, uploaded.UploadID); err != nil && lora.KindOf(err) != lora.NotFound {
-			return "", fmt.Errorf("abort the upload of %s: %w", uploaded.URL, err)
+	ids, err := d.place.OpenUploads(ctx, at)
+	if err != nil && lora.KindOf(err) != lora.NotFound { // without the bucket nothing was sent
+		return "", fmt.Errorf("look for uploads to %s: %w", at.URL(), err)
+	}
+	for _, id := range ids {
+		if err := d.place.AbortUpload(ctx, at, id); err != nil && lora.KindOf(err) != lora.NotFound {
+			return "", fmt.Errorf("abort the upload of %s: %w", at.URL(), err)
 		}
 	}
 	_, err = d.place.Head(ctx, at)
@@ -141,9 +143,9 @@ func (j *Jobs) abortUpload(ctx context.Context, run *journal.Run, d deploy) (rem
 	case lora.KindOf(err) == lora.NotFound:
 		return "The parts sent to S3 were removed.", nil
 	case err != nil:
-		return "", fmt.Errorf("look for %s: %w", uploaded.URL, err)
+		return "", fmt.Errorf("look for %s: %w", at.URL(), err)
 	}
-	return "Its artifact stays at " + uploaded.URL + ", for the next deployment.", nil
+	return "Its artifact stays at " + at.URL() + ", for the next deployment.", nil
 }
 
 // takeBack deletes the component that this job made and waits until it has gone. One that does not carry the job's mark is

@@ -23,15 +23,10 @@ func (j *Jobs) upload(ctx context.Context, run *journal.Run) error {
 	if err != nil {
 		return err
 	}
-	var packed Packed
-	if _, err := run.Output(ctx, lora.StepPack, &packed); err != nil {
+	to, packed, err := j.artifact(ctx, run, d)
+	if err != nil {
 		return err
 	}
-	place, err := j.config.DB.Read().Place(ctx, run.Job.PlaceID)
-	if err != nil {
-		return fmt.Errorf("read place: %w", err)
-	}
-	to := cloud.ObjectRef{Bucket: place.Bucket, Key: "adapters/" + d.adapter.Tenant + "/" + packed.Digest + ".tar.gz"}
 	uploaded := Uploaded{URL: to.URL()}
 	head, err := d.place.Head(ctx, to)
 	switch {
@@ -64,6 +59,18 @@ func (j *Jobs) upload(ctx context.Context, run *journal.Run) error {
 	return nil
 }
 
+// artifact says where the archive of a job goes: its key is its digest, so jobs with the same content share it.
+func (j *Jobs) artifact(ctx context.Context, run *journal.Run, d deploy) (to cloud.ObjectRef, packed Packed, err error) {
+	if _, err := run.Output(ctx, lora.StepPack, &packed); err != nil {
+		return to, packed, err
+	}
+	place, err := j.config.DB.Read().Place(ctx, run.Job.PlaceID)
+	if err != nil {
+		return to, packed, fmt.Errorf("read place: %w", err)
+	}
+	return cloud.ObjectRef{Bucket: place.Bucket, Key: "adapters/" + d.adapter.Tenant + "/" + packed.Digest + ".tar.gz"}, packed, nil
+}
+
 // sendParts goes on with the upload that the last attempt began, or begins one, and completes it.
 func (j *Jobs) sendParts(ctx context.Context, run *journal.Run, d deploy, to cloud.ObjectRef, archive *os.File, packed Packed, uploaded *Uploaded) error {
 	var done []cloud.Part
@@ -75,16 +82,20 @@ func (j *Jobs) sendParts(ctx context.Context, run *journal.Run, d deploy, to clo
 		}
 	}
 	if uploaded.UploadID == "" || err != nil {
-		done = nil
+		if done, err = j.adoptUpload(ctx, d, to, uploaded); err != nil {
+			return err
+		}
+	}
+	if uploaded.UploadID == "" {
 		uploaded.UploadID, err = d.place.CreateUpload(ctx, to, map[string]string{
 			"loradeck-adapter": d.adapter.Name, "loradeck-version": strconv.FormatInt(d.version.Number, 10), metadataDigest: d.version.Digest,
 		})
 		if err != nil {
 			return fmt.Errorf("begin the upload of %s: %w", to.URL(), err)
 		}
-		if err := run.Save(ctx, *uploaded); err != nil {
-			return err
-		}
+	}
+	if err := run.Save(ctx, *uploaded); err != nil {
+		return err
 	}
 	sent := map[int]cloud.Part{}
 	for _, part := range done {
@@ -118,6 +129,22 @@ func (j *Jobs) sendParts(ctx context.Context, run *journal.Run, d deploy, to clo
 		return fmt.Errorf("complete the upload of %s: %w", to.URL(), anew(err))
 	}
 	return nil
+}
+
+// adoptUpload goes on with an upload to the archive's key that was begun before: its id is lost when the program ends between
+// the call and our commit, and its parts would be paid for unseen. The key is the archive's digest, so the parts are the same.
+func (j *Jobs) adoptUpload(ctx context.Context, d deploy, to cloud.ObjectRef, uploaded *Uploaded) ([]cloud.Part, error) {
+	uploaded.UploadID = ""
+	ids, err := d.place.OpenUploads(ctx, to)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	parts, err := d.place.ListParts(ctx, to, ids[0])
+	if lora.KindOf(err) == lora.NotFound {
+		return nil, nil // ended meanwhile
+	}
+	uploaded.UploadID = ids[0]
+	return parts, err
 }
 
 // anew makes "no such upload" an error that is tried again: somebody, or a rule of the bucket, ended the upload while it was

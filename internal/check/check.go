@@ -7,6 +7,7 @@ package check
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -17,11 +18,12 @@ import (
 // Level says how bad a finding is.
 type Level string
 
-// The levels. Only Block stops a deployment.
+// The levels. Only Block stops a deployment; with Wait there is nothing to deploy yet.
 const (
 	Pass  Level = "pass"
 	Warn  Level = "warn"
 	Block Level = "block"
+	Wait  Level = "wait" // what it looks at is still on its way
 )
 
 // Finding is what one rule found.
@@ -57,6 +59,17 @@ func (r Report) Counts() (passed, warned, blocked int) {
 func (r Report) Blocks() bool {
 	_, _, blocked := r.Counts()
 	return blocked > 0
+}
+
+// Waiting gives how many rules wait for something that is still on its way.
+func (r Report) Waiting() int {
+	waiting := 0
+	for _, f := range r.Findings {
+		if f.Level == Wait {
+			waiting++
+		}
+	}
+	return waiting
 }
 
 // Refusal gives the blocking findings as sentences, each followed by what to do.
@@ -118,14 +131,36 @@ func ParseModelConfig(text []byte) (*ModelConfig, error) {
 
 // rule looks at one thing. It says nothing when the thing cannot be seen because another rule has already said why.
 type rule struct {
-	name string
-	look func(peft.Adapter, Base) (Finding, bool)
+	name    string
+	needs   part   // of the adapter, before it can look
+	subject string // what it looks at, to be said while it waits
+	look    func(peft.Adapter, Base) (Finding, bool)
 }
 
-// Run runs all rules.
+// part is what of an adapter a rule needs.
+type part int
+
+const (
+	theConfig part = 1 << iota
+	theHeader
+	theFiles // all names; known early for a folder and late for an archive
+)
+
+// missing says whether something of it is still on its way.
+func (p part) missing(a peft.Adapter) bool {
+	config, weights := errors.Is(a.ConfigTrouble, peft.ErrNotYet), errors.Is(a.WeightsTrouble, peft.ErrNotYet)
+	return p&theConfig != 0 && config || p&theHeader != 0 && weights ||
+		p&theFiles != 0 && (config && !a.Has(peft.ConfigFile) || weights && !a.Has(peft.WeightsFile))
+}
+
+// Run runs all rules. For an adapter that is still arriving, the rules that need what is missing wait and the others judge.
 func Run(a peft.Adapter, base Base) Report {
 	var report Report
 	for _, r := range rules {
+		if r.needs.missing(a) {
+			report.Findings = append(report.Findings, Finding{Rule: r.name, Level: Wait, Title: r.subject})
+			continue
+		}
 		if finding, says := r.look(a, base); says {
 			finding.Rule = r.name
 			report.Findings = append(report.Findings, finding)

@@ -2,9 +2,12 @@ package check_test
 
 import (
 	"bytes"
+	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
 
 	"loradeck/internal/check"
 	"loradeck/internal/lora"
@@ -185,6 +188,46 @@ func TestAModelConfigSaysWhatAbsenceMeans(t *testing.T) {
 	for _, bad := range []string{"", "[]", "{}", `{"hidden_size":-1,"num_attention_heads":1,"num_hidden_layers":1}`} {
 		if _, err := check.ParseModelConfig([]byte(bad)); lora.KindOf(err) != lora.Invalid {
 			t.Errorf("%q: got %v", bad, err)
+		}
+	}
+}
+
+// arriving is a folder of which some files are not here yet.
+type arriving struct {
+	fstest.MapFS
+	late string
+}
+
+func (a arriving) Open(name string) (fs.File, error) {
+	if name == a.late {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: peft.ErrNotYet}
+	}
+	return a.MapFS.Open(name)
+}
+
+func TestRulesThatNeedWhatIsOnItsWayWaitAndTheOthersJudge(t *testing.T) {
+	t.Parallel()
+	whole := files(t, config, good())
+	for late, waits := range map[string][]string{
+		"adapter_model.safetensors": {"weights", "tensor-names", "tensor-types", "pairs", "modules", "embeddings", "shapes"},
+		"adapter_config.json":       {"config", "config-keys", "plain-lora", "features", "patterns", "rank", "shapes"},
+	} {
+		a, err := peft.Inspect(arriving{whole, late})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var waiting []string
+		report := check.Run(a, base())
+		for _, f := range report.Findings {
+			switch f.Level {
+			case check.Wait:
+				waiting = append(waiting, f.Rule)
+			case check.Block:
+				t.Errorf("without %s, %s blocks: %s", late, f.Rule, f.Title)
+			}
+		}
+		if diff := cmp.Diff(waits, waiting); diff != "" || report.Waiting() != len(waits) {
+			t.Errorf("without %s these wait (-want +got):\n%s", late, diff)
 		}
 	}
 }

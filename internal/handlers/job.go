@@ -260,8 +260,11 @@ func drawChecks(report check.Report, blocks string) templates.Checks {
 		view.Look = append(view.Look, templates.Check{State: state, Title: f.Title, Detail: f.Detail, Next: f.Next})
 	}
 	for _, f := range report.Findings {
-		if f.Level == check.Pass {
+		switch f.Level {
+		case check.Pass:
 			view.Passed = append(view.Passed, f.Title)
+		case check.Wait:
+			view.Waits = append(view.Waits, f.Title)
 		}
 	}
 	return view

@@ -197,16 +197,20 @@ func (j *Jobs) madeHere(ctx context.Context, d deploy) (lora.Component, error) {
 	}
 }
 
-// deleteSettled deletes a component, after waiting for a state in which the service allows it, and waits until it has gone.
+// deleteSettled deletes a component, after waiting for a state in which the service allows it, and waits until it has gone. A
+// component that does not go is an error of kind Conflict.
 func (j *Jobs) deleteSettled(ctx context.Context, run *journal.Run, place *cloud.Place, name string) error {
 	var last lora.Status
-	for {
+	for begun := time.Now(); ; {
 		component, err := place.Component(ctx, name)
 		if lora.KindOf(err) == lora.NotFound {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("describe %s: %w", name, err)
+		}
+		if time.Since(begun) > settleLimit {
+			return lora.Errorf(lora.Conflict, "%s is still there after %s, %s. Look at the endpoint's logs, then try again.", name, settleLimit, component.Status)
 		}
 		if component.Status != last {
 			last = component.Status

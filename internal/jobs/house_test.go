@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,9 +39,10 @@ type house struct {
 	watch *watch.Watcher
 	jobs  *jobs.Jobs
 
-	mu   sync.Mutex // guards hold and lose
-	hold func(r *http.Request, body []byte)
-	lose func(r *http.Request) bool
+	mu     sync.Mutex // guards what follows
+	hold   func(r *http.Request, body []byte)
+	lose   func(r *http.Request) bool
+	reword func(r *http.Request, body, answer []byte) []byte
 }
 
 // holding calls hold with every request to the platform, before it is answered, until the next call.
@@ -57,24 +59,42 @@ func (h *house) losing(lose func(r *http.Request) bool) {
 	h.lose = lose
 }
 
+// rewording changes what the platform answers, for states that AWS knows and the platform does not reach by itself.
+func (h *house) rewording(reword func(r *http.Request, body, answer []byte) []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reword = reword
+}
+
 func (h *house) answer(platform http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
-		hold, lose := h.hold, h.lose
+		hold, lose, reword := h.hold, h.lose, h.reword
 		h.mu.Unlock()
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // whoever asked has gone
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		if hold != nil {
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				return // whoever asked has gone
-			}
-			r.Body = io.NopCloser(bytes.NewReader(body))
 			hold(r, body)
 		}
 		if lose != nil && lose(r) {
 			platform.ServeHTTP(httptest.NewRecorder(), r)
 			panic(http.ErrAbortHandler)
 		}
-		platform.ServeHTTP(w, r)
+		if reword == nil {
+			platform.ServeHTTP(w, r)
+			return
+		}
+		answered := httptest.NewRecorder()
+		platform.ServeHTTP(answered, r)
+		maps.Copy(w.Header(), answered.Header())
+		if r.Method != http.MethodHead {
+			w.Header().Del("Content-Length")
+		}
+		w.WriteHeader(answered.Code)
+		w.Write(reword(r, body, answered.Body.Bytes()))
 	})
 }
 

@@ -13,7 +13,7 @@ DRIVER   := $(CURDIR)/.tools/playwright
 SHOTS    ?= $(CURDIR)/shots
 CC_FOUND := $(shell command -v gcc || command -v cc || command -v clang)
 
-.PHONY: help run build generate test vet format generated unit e2e bench lint docker clean
+.PHONY: help run build generate test vet format generated unit e2e bench bench-list bench-live chaos lint docker clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,12 @@ $(DRIVER)/ready: node_modules/.package-lock.json go.mod
 
 bench: ## what the README's figures come from
 	go test -run '^$$' -bench . -benchtime 3x ./internal/engine/... ./internal/local/s3 ./internal/peft
+
+bench-list: ## how long the list of jobs takes with 100, 10,000 and 100,000 of them
+	go test -run '^$$' -bench JobsList -benchtime 300x ./internal/handlers
+
+chaos: build ## N deployments under random kills: make chaos N=20 SEED=1
+	go run ./tools/chaos -binary bin/loradeck -n $(or $(N),20) $(if $(SEED),-seed $(SEED))
 
 lint: ## gofumpt and staticcheck
 	@test -z "$$($(PINNED) gofumpt -l cmd internal tools web | tee /dev/stderr)"

@@ -47,11 +47,17 @@ func (q *Queries) AddCall(ctx context.Context, arg AddCallParams) error {
 }
 
 const callsOfJob = `-- name: CallsOfJob :many
-SELECT id, job_id, step, service, operation, request, answer, status, failed, request_id, took_us, times, at, last_at FROM call WHERE job_id = ? ORDER BY id
+SELECT id, job_id, step, service, operation, request, answer, status, failed, request_id, took_us, times, at, last_at FROM (SELECT id, job_id, step, service, operation, request, answer, status, failed, request_id, took_us, times, at, last_at FROM call c WHERE c.job_id = ? ORDER BY c.id DESC LIMIT ?) ORDER BY id
 `
 
-func (q *Queries) CallsOfJob(ctx context.Context, jobID int64) ([]Call, error) {
-	rows, err := q.db.QueryContext(ctx, callsOfJob, jobID)
+type CallsOfJobParams struct {
+	JobID int64
+	Limit int64
+}
+
+// The newest calls of a job, oldest first.
+func (q *Queries) CallsOfJob(ctx context.Context, arg CallsOfJobParams) ([]Call, error) {
+	rows, err := q.db.QueryContext(ctx, callsOfJob, arg.JobID, arg.Limit)
 	if err != nil {
 		return nil, err
 	}

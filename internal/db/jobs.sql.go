@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"strings"
 )
 
 const activeJobs = `-- name: ActiveJobs :many
@@ -79,6 +80,34 @@ func (q *Queries) ActiveJobs(ctx context.Context) ([]ActiveJobsRow, error) {
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const adapterNames = `-- name: AdapterNames :many
+SELECT DISTINCT name FROM adapter ORDER BY name LIMIT 500
+`
+
+// The adapters and the bases that were ever deployed, to choose from. They come from tables that do not grow with every job.
+func (q *Queries) AdapterNames(ctx context.Context) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, adapterNames)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		items = append(items, name)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -212,6 +241,33 @@ func (q *Queries) Attempts(ctx context.Context, jobID int64) ([]Attempt, error) 
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const baseNames = `-- name: BaseNames :many
+SELECT DISTINCT name FROM component WHERE base_name = '' ORDER BY name LIMIT 500
+`
+
+func (q *Queries) BaseNames(ctx context.Context) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, baseNames)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		items = append(items, name)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -429,22 +485,17 @@ func (q *Queries) JobAhead(ctx context.Context, arg JobAheadParams) (JobAheadRow
 	return i, err
 }
 
-const jobsBefore = `-- name: JobsBefore :many
+const jobsNumbered = `-- name: JobsNumbered :many
 SELECT j.id, j.kind, j.title, j.claim, j.place_id, j.deployment_id, j.args, j.state, j.step, j.run_at, j.reason, j.created_at, j.started_at, j.ended_at, j.adapter, j.base, j.cancel_asked_at, j.retried_at, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
     (SELECT count(*) FROM step t WHERE t.job_id = j.id) AS steps,
     CAST(coalesce(p.verdict, '') AS TEXT) AS verdict
 FROM job j
 LEFT JOIN step s ON s.job_id = j.id AND s.n = j.step
 LEFT JOIN proof p ON p.job_id = j.id
-WHERE j.id < ?1 ORDER BY j.id DESC LIMIT ?2
+WHERE j.id IN (/*SLICE:ids*/?) ORDER BY j.id DESC
 `
 
-type JobsBeforeParams struct {
-	Before int64
-	Most   int64
-}
-
-type JobsBeforeRow struct {
+type JobsNumberedRow struct {
 	ID            int64
 	Kind          string
 	Title         string
@@ -468,15 +519,25 @@ type JobsBeforeRow struct {
 	Verdict       string
 }
 
-func (q *Queries) JobsBefore(ctx context.Context, arg JobsBeforeParams) ([]JobsBeforeRow, error) {
-	rows, err := q.db.QueryContext(ctx, jobsBefore, arg.Before, arg.Most)
+func (q *Queries) JobsNumbered(ctx context.Context, ids []int64) ([]JobsNumberedRow, error) {
+	query := jobsNumbered
+	var queryParams []interface{}
+	if len(ids) > 0 {
+		for _, v := range ids {
+			queryParams = append(queryParams, v)
+		}
+		query = strings.Replace(query, "/*SLICE:ids*/?", strings.Repeat(",?", len(ids))[1:], 1)
+	} else {
+		query = strings.Replace(query, "/*SLICE:ids*/?", "NULL", 1)
+	}
+	rows, err := q.db.QueryContext(ctx, query, queryParams...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []JobsBeforeRow
+	var items []JobsNumberedRow
 	for rows.Next() {
-		var i JobsBeforeRow
+		var i JobsNumberedRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.Kind,

@@ -63,10 +63,10 @@ func forPrograms(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/
 // fail is the one exit of every error: it logs what nobody could have expected and shows the rest as a page, or as JSON to a
 // program.
 func (h *Handlers) fail(err error, c echo.Context) {
-	if c.Response().Committed || errors.Is(err, context.Canceled) {
-		return
-	}
 	ctx := c.Request().Context()
+	if c.Response().Committed || errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return // nobody is there to be told
+	}
 	err = known(err)
 	status, title := statusOf(lora.KindOf(err))
 	var own statused

@@ -124,6 +124,9 @@ func (h *Handlers) jobView(ctx context.Context, id int64) (templates.Job, error)
 	if left, known := past.left(r.steps, now); known && r.moving() && r.job.CancelAskedAt == nil {
 		view.Figures = append(view.Figures, templates.Figure{Label: "Time left", Value: "about " + templates.Took(left.Round(time.Second))})
 	}
+	if view.Calls, view.AllOf, err = h.callsOf(ctx, r.job, now); err != nil {
+		return view, err
+	}
 	switch r.job.State {
 	case lora.JobFailed:
 		view.Failure = failureOf(r)

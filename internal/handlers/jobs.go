@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -18,43 +19,129 @@ import (
 // perPage is how many jobs one page of the history shows.
 const perPage = 50
 
+// jobFilter reads which jobs are asked for.
+func jobFilter(form url.Values) db.JobFilter {
+	return db.JobFilter{State: form.Get("state"), Adapter: form.Get("adapter"), Base: form.Get("base"), PlaceID: form.Get("place")}
+}
+
+// jobsPath is the list with a filter, from a job on; 0 for the newest.
+func jobsPath(f db.JobFilter, before int64) string {
+	query := jobsQuery(f)
+	if before > 0 {
+		query.Set("before", strconv.FormatInt(before, 10))
+	}
+	if len(query) == 0 {
+		return "/jobs"
+	}
+	return "/jobs?" + query.Encode()
+}
+
+func jobsQuery(f db.JobFilter) url.Values {
+	query := url.Values{}
+	for name, value := range map[string]string{"state": f.State, "adapter": f.Adapter, "base": f.Base, "place": f.PlaceID} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return query
+}
+
 // jobs is the history. Only its first page is live: older ones do not change.
 func (h *Handlers) jobs(c echo.Context) error {
-	before, live := int64(math.MaxInt64), "page=jobs"
+	filter, before := jobFilter(c.QueryParams()), int64(math.MaxInt64)
+	live := jobsQuery(filter)
+	live.Set("page", "jobs")
 	if asked := c.QueryParam("before"); asked != "" {
 		id, err := strconv.ParseInt(asked, 10, 64)
 		if err != nil {
 			return lora.Wrap(err, lora.Invalid, "%q is not the number of a job. Start from the newest jobs.", asked)
 		}
-		before, live = id, ""
+		before, live = id, url.Values{}
 	}
-	view, err := h.jobsView(c.Request().Context(), before)
+	view, err := h.jobsView(c.Request().Context(), filter, before)
 	if err != nil {
 		return err
 	}
-	shell, err := h.shell(c, "Jobs", "jobs", live)
+	form, err := h.jobsForm(c.Request().Context(), filter)
 	if err != nil {
 		return err
 	}
-	return h.render(c, http.StatusOK, templates.JobsPage(shell, view))
+	shell, err := h.shell(c, "Jobs", "jobs", live.Encode())
+	if err != nil {
+		return err
+	}
+	return h.render(c, http.StatusOK, templates.JobsPage(shell, view, form))
 }
 
-func (h *Handlers) jobsView(ctx context.Context, before int64) (templates.Jobs, error) {
-	view := templates.Jobs{Icons: h.static.Assets().Icons}
-	rows, err := h.DB.Read().JobsBefore(ctx, db.JobsBeforeParams{Before: before, Most: perPage + 1})
+// jobsForm is what the list can be narrowed to.
+func (h *Handlers) jobsForm(ctx context.Context, f db.JobFilter) (templates.JobsForm, error) {
+	form := templates.JobsForm{Any: f != db.JobFilter{}}
+	q := h.DB.Read()
+	adapters, err := q.AdapterNames(ctx)
+	if err != nil {
+		return form, fmt.Errorf("read the names of adapters: %w", err)
+	}
+	bases, err := q.BaseNames(ctx)
+	if err != nil {
+		return form, fmt.Errorf("read the names of bases: %w", err)
+	}
+	places, err := q.Places(ctx)
+	if err != nil {
+		return form, fmt.Errorf("read places: %w", err)
+	}
+	choose := func(label, name, all, chosen string, values ...templates.Option) {
+		field := templates.Select{Label: label, Name: name, Options: []templates.Option{{Text: all}}}
+		field.Options = append(field.Options, values...)
+		for i := range field.Options {
+			field.Options[i].Chosen = field.Options[i].Value == chosen
+		}
+		form.Fields = append(form.Fields, field)
+	}
+	choose("State", "state", "Any state", f.State, options(lora.JobQueued, lora.JobRunning, db.Cancelling, lora.JobDone, lora.JobFailed, lora.JobCancelled)...)
+	choose("Adapter", "adapter", "Any adapter", f.Adapter, options(adapters...)...)
+	choose("Base", "base", "Any base", f.Base, options(bases...)...)
+	if len(places) > 1 {
+		var named []templates.Option
+		for _, p := range places {
+			named = append(named, templates.Option{Value: p.ID, Text: p.Name})
+		}
+		choose("Place", "place", "Any place", f.PlaceID, named...)
+	}
+	return form, nil
+}
+
+// options are values that are shown as they are.
+func options(values ...string) []templates.Option {
+	list := make([]templates.Option, len(values))
+	for i, value := range values {
+		list[i] = templates.Option{Value: value, Text: value}
+	}
+	return list
+}
+
+func (h *Handlers) jobsView(ctx context.Context, filter db.JobFilter, before int64) (templates.Jobs, error) {
+	view := templates.Jobs{Icons: h.static.Assets().Icons, Narrowed: filter != db.JobFilter{}}
+	ids, err := h.DB.JobNumbers(ctx, filter, before, perPage+1)
+	if err != nil {
+		return view, err
+	}
+	if len(ids) > perPage {
+		ids = ids[:perPage]
+		view.Older = jobsPath(filter, ids[perPage-1])
+	}
+	if before != math.MaxInt64 {
+		view.Newer = jobsPath(filter, 0)
+	}
+	if len(ids) == 0 {
+		return view, nil
+	}
+	rows, err := h.DB.Read().JobsNumbered(ctx, ids)
 	if err != nil {
 		return view, fmt.Errorf("read jobs: %w", err)
 	}
 	places, err := h.placesByID(ctx)
 	if err != nil {
 		return view, err
-	}
-	if before != math.MaxInt64 {
-		view.Newer = "/jobs"
-	}
-	if len(rows) > perPage {
-		rows = rows[:perPage]
-		view.Older = "/jobs?before=" + strconv.FormatInt(rows[perPage-1].ID, 10)
 	}
 	now := h.Now()
 	for _, j := range rows {

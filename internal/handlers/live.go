@@ -203,8 +203,9 @@ func (h *Handlers) regions(c echo.Context) ([]region, error) {
 			return templates.DeckBody(view), err
 		}}), nil
 	case "jobs":
+		filter := jobFilter(c.QueryParams())
 		return append(found, region{id: templates.IDJobs, keys: []string{live.Jobs}, every: clockEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
-			view, err := h.jobsView(ctx, math.MaxInt64)
+			view, err := h.jobsView(ctx, filter, math.MaxInt64)
 			return templates.JobsBody(view), err
 		}}), nil
 	case "upload":

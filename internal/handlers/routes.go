@@ -26,6 +26,7 @@ func (h *Handlers) routes() {
 	e.GET("/jobs/:id/cancel", h.askCancel)
 	e.POST("/jobs/:id/cancel", h.cancelJob)
 	e.POST("/jobs/:id/retry", h.retryJob)
+	e.GET("/jobs/:id/calls.txt", h.jobCalls)
 
 	e.GET("/playground", h.playground)
 	e.POST("/playground", h.compare)

@@ -38,7 +38,7 @@ type deck struct {
 	now      time.Time
 }
 
-func newDeck(t *testing.T, gate *people.Gate) *deck {
+func newDeck(t testing.TB, gate *people.Gate) *deck {
 	t.Helper()
 	ctx := t.Context()
 	database, err := db.Open(ctx, filepath.Join(t.TempDir(), "loradeck.db"))

@@ -13,7 +13,7 @@ import (
 
 func (h *house) calls(job int64) []db.Call {
 	h.t.Helper()
-	rows, err := h.db.Read().CallsOfJob(context.Background(), job)
+	rows, err := h.db.Read().CallsOfJob(context.Background(), db.CallsOfJobParams{JobID: job, Limit: 1000})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -22,9 +22,21 @@ type Job struct {
 	Lanes   Lanes
 	Proof   *Proof
 	Checks  *Checks // nil before the check has ended
+	Calls   []Call  // what was said to AWS, oldest first
+	AllOf   string  // address of all of it as text, when there is more
 	About   []Fact
 	Tries   []Try
 	Webhook []Try // one per event; none when no webhook was told
+}
+
+// Call is one thing that was said to AWS and what came back.
+type Call struct {
+	When      string
+	Operation string
+	Request   string
+	Answer    string
+	Failed    bool
+	Note      string // how long it took, and how often it was said
 }
 
 // Act is something to do with a job: a page that asks first, or a button.

@@ -41,7 +41,7 @@ func madeDeck(icons string) templates.Deck {
 				{
 					ID: "base-0-0", Name: "tiny-llama-base", State: inService, Status: "InService", Specs: []string{"LlamaForCausalLM", "float32", "1,024 tokens"}, TryURL: "/playground", Settled: true, BatchMax: 4, CacheMax: 8, RankMax: 64,
 					Slots:  []templates.Slot{proven, notProven, noEffect, unclear, creating, failed, deleting, gone},
-					Offers: []templates.Offer{{Name: "json", Title: "JSON answers", Blurb: "Answers every question as a JSON object. A made-up adapter, to see how it goes.", Action: "/samples/json/deploy", Place: "p", Base: "tiny-llama-base"}},
+					Offers: []templates.Offer{{ID: "offer-json", Name: "json", Title: "JSON answers", Blurb: "Answers every question as a JSON object. A made-up adapter, to see how it goes.", Action: "/samples/json/deploy", Place: "p", Base: "tiny-llama-base"}},
 				},
 			}},
 			{ID: "ep-1", Name: "support-prod", State: templates.State{Mark: "updating", Word: "Updating"}, Status: "Updating", Specs: []string{"eu-west-1", "ml.g6e.12xlarge", "1 instance"}, Note: "Last seen 4 min ago.", Bases: []templates.Base{
@@ -122,7 +122,7 @@ func madeProvenJob(icons string) templates.Job {
 
 func madeJobs(icons string) templates.Jobs {
 	row := func(title, mark, word, step string) templates.JobRow {
-		return templates.JobRow{Href: "/jobs/1", Title: title, State: templates.State{Mark: mark, Word: word}, Step: step, Where: "local", When: "14:02:11", Took: "34 s"}
+		return templates.JobRow{ID: "row-" + title, Href: "/jobs/1", Title: title, State: templates.State{Mark: mark, Word: word}, Step: step, Where: "local", When: "14:02:11", Took: "34 s"}
 	}
 	return templates.Jobs{Icons: icons, Older: "/jobs?before=3", Rows: []templates.JobRow{row("Remove churn-notes v1", "queued", "Queued", ""), row("Deploy json v1", "running", "Running", "in service"), row("Deploy pirate v1", "proven", "Proven", ""), row("Deploy tone-formal v3", "failed", "Failed", "prove"), row("Remove old v1", "done", "Done", "")}}
 }

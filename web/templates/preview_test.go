@@ -100,8 +100,8 @@ func previews(a static.Assets) map[string]templ.Component {
 		return templates.Shell{
 			Title: title, Nav: nav, Assets: a, Places: []string{"local", "eu-west-1"}, Live: "/live?page=" + nav,
 			Tray: templates.Tray{Jobs: []templates.TrayJob{
-				{Href: "/jobs/12", Title: "Deploy json v1", Now: "in service", Done: 4, Steps: 6, Moves: true},
-				{Href: "/jobs/13", Title: "Remove tone-formal v3", Now: "queued", Done: 0, Steps: 2},
+				{ID: "tray-job-12", Href: "/jobs/12", Title: "Deploy json v1", Now: "in service", Done: 4, Steps: 6, Moves: true},
+				{ID: "tray-job-13", Href: "/jobs/13", Title: "Remove tone-formal v3", Now: "queued", Done: 0, Steps: 2},
 			}},
 		}
 	}
@@ -118,8 +118,8 @@ func previews(a static.Assets) map[string]templ.Component {
 		"job":              templates.JobPage(shell("Deploy json v1", "jobs"), madeJob(a.Icons)),
 		"job-proven":       templates.JobPage(shell("Deploy pirate v1", "jobs"), madeProvenJob(a.Icons)),
 		"job-failed":       templates.JobPage(shell("Deploy tone-formal v3", "jobs"), madeFailedJob(a.Icons)),
-		"jobs":             templates.JobsPage(shell("Jobs", "jobs"), madeJobs(a.Icons)),
-		"jobs-empty":       templates.JobsPage(quiet, templates.Jobs{Icons: a.Icons}),
+		"jobs":             templates.JobsPage(shell("Jobs", "jobs"), madeJobs(a.Icons), templates.JobsForm{}),
+		"jobs-empty":       templates.JobsPage(quiet, templates.Jobs{Icons: a.Icons}, templates.JobsForm{}),
 		"playground":       templates.PlaygroundPage(shell("Playground", "playground"), madePlayground(a.Icons)),
 		"playground-wrong": templates.PlaygroundPage(quiet, wrong),
 		"playground-none":  templates.PlaygroundPage(quiet, templates.Playground{Icons: a.Icons, Nothing: "No base is in service. As soon as one is, it can be asked here."}),

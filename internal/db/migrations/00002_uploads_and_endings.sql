@@ -20,7 +20,11 @@ UPDATE job SET
 CREATE INDEX job_by_state ON job (state, id);
 CREATE INDEX job_by_adapter ON job (adapter, id);
 CREATE INDEX job_by_base ON job (base, id);
-CREATE INDEX job_by_place ON job (place_id, kind, id);
+CREATE INDEX job_by_place ON job (place_id, id);
+CREATE INDEX job_by_adapter_state ON job (adapter, state, id);
+CREATE INDEX job_by_base_state ON job (base, state, id);
+CREATE INDEX job_by_place_state ON job (place_id, state, id);
+CREATE INDEX job_by_kind ON job (place_id, kind, state, id);
 
 -- One drop of an adapter: a folder file by file, or one archive. How much of a file is here is the size of its part file in
 -- the spool and stands nowhere else.

@@ -10,5 +10,6 @@ INSERT INTO call (job_id, step, service, operation, request, answer, status, fai
 VALUES (sqlc.arg(job_id), sqlc.arg(step), sqlc.arg(service), sqlc.arg(operation), sqlc.arg(request), sqlc.arg(answer), sqlc.arg(status),
     sqlc.arg(failed), sqlc.arg(request_id), sqlc.arg(took_us), sqlc.arg(at), sqlc.arg(at));
 
+-- The newest calls of a job, oldest first.
 -- name: CallsOfJob :many
-SELECT * FROM call WHERE job_id = ? ORDER BY id;
+SELECT * FROM (SELECT * FROM call c WHERE c.job_id = ? ORDER BY c.id DESC LIMIT ?) ORDER BY id;

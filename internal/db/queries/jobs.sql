@@ -80,14 +80,21 @@ SELECT * FROM step WHERE job_id = ? ORDER BY n;
 -- name: Attempts :many
 SELECT * FROM attempt WHERE job_id = ? ORDER BY step, number;
 
--- name: JobsBefore :many
+-- name: JobsNumbered :many
 SELECT j.*, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
     (SELECT count(*) FROM step t WHERE t.job_id = j.id) AS steps,
     CAST(coalesce(p.verdict, '') AS TEXT) AS verdict
 FROM job j
 LEFT JOIN step s ON s.job_id = j.id AND s.n = j.step
 LEFT JOIN proof p ON p.job_id = j.id
-WHERE j.id < sqlc.arg(before) ORDER BY j.id DESC LIMIT sqlc.arg(most);
+WHERE j.id IN (sqlc.slice('ids')) ORDER BY j.id DESC;
+
+-- The adapters and the bases that were ever deployed, to choose from. They come from tables that do not grow with every job.
+-- name: AdapterNames :many
+SELECT DISTINCT name FROM adapter ORDER BY name LIMIT 500;
+
+-- name: BaseNames :many
+SELECT DISTINCT name FROM component WHERE base_name = '' ORDER BY name LIMIT 500;
 
 -- name: ActiveJobs :many
 SELECT j.*, CAST(coalesce(s.name, '') AS TEXT) AS step_name,

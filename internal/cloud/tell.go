@@ -34,6 +34,8 @@ func requestOf(input any) string {
 		return object(in.Bucket, in.Key)
 	case *s3.CompleteMultipartUploadInput:
 		return object(in.Bucket, in.Key) + ", " + many(len(in.MultipartUpload.Parts), "part")
+	case *s3.ListMultipartUploadsInput:
+		return object(in.Bucket, in.Prefix)
 	case *s3.AbortMultipartUploadInput:
 		return object(in.Bucket, in.Key)
 	case *sagemakerruntime.InvokeEndpointInput:
@@ -57,6 +59,8 @@ func answerOf(output any) string {
 		return "ETag " + deref(out.ETag)
 	case *s3.ListPartsOutput:
 		return many(len(out.Parts), "part")
+	case *s3.ListMultipartUploadsOutput:
+		return many(len(out.Uploads), "upload")
 	case *s3.CompleteMultipartUploadOutput:
 		return "ETag " + deref(out.ETag)
 	case *sagemaker.CreateInferenceComponentOutput:

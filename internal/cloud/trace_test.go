@@ -53,6 +53,9 @@ func TestAnUploadIsToldByAddressAndSize(t *testing.T) {
 	if _, err := place.ListParts(ctx, to, id); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := place.OpenUploads(ctx, to); err != nil {
+		t.Fatal(err)
+	}
 	if err := place.CompleteUpload(ctx, to, id, []cloud.Part{part}); err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +69,7 @@ func TestAnUploadIsToldByAddressAndSize(t *testing.T) {
 		"s3 CreateMultipartUpload 200: " + to.URL() + " => upload " + id,
 		"s3 UploadPart 200: " + to.URL() + " part 1, 11 B => ETag " + part.ETag,
 		"s3 ListParts 200: " + to.URL() + " => 1 part",
+		"s3 ListMultipartUploads 200: " + to.URL() + " => 1 upload",
 		"s3 CompleteMultipartUpload 200: " + to.URL() + ", 1 part => ETag " + object.ETag,
 		"s3 HeadObject 200: " + to.URL() + " => 11 B",
 	}

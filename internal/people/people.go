@@ -1,5 +1,6 @@
 // Package people says who is asking and what they may do. On loopback everyone is the system user and may do all; elsewhere
-// a person is a line of the token file, logs in once with the token, and carries a signed cookie that never holds it.
+// a person is a line of the token file, logs in once with the token, and carries a signed cookie that never holds it. A
+// program sends the token itself with each request.
 //
 // It knows names, roles and cookies, and neither pages nor routes. A tenant filter is a view, not isolation: everybody with
 // a token sees every place.
@@ -173,10 +174,17 @@ func newSecret() string {
 // Open reports whether everyone is let in without a login.
 func (g *Gate) Open() bool { return g.alone != nil }
 
-// Who gives the person who sent the request, by its cookie.
+// Who gives the person who sent the request, by the token in its header "Authorization: Bearer TOKEN" or by its cookie. A
+// header that is there and names nobody is nobody, whatever the cookie says. On loopback there is nobody to tell apart, so a
+// header is ignored there.
 func (g *Gate) Who(r *http.Request) (Person, bool) {
 	if g.alone != nil {
 		return *g.alone, true
+	}
+	if header := r.Header.Get("Authorization"); header != "" {
+		scheme, token, _ := strings.Cut(header, " ")
+		m, known := g.holder(token)
+		return m.Person, known && strings.EqualFold(scheme, "Bearer")
 	}
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
@@ -187,21 +195,26 @@ func (g *Gate) Who(r *http.Request) (Person, bool) {
 
 // Login gives the cookie of the person whose token this is. Secure says whether browsers reach the dashboard over TLS.
 func (g *Gate) Login(token string, secure bool) (*http.Cookie, error) {
-	hash := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	var found *member
-	for i := range g.people { // all of them, so that the time taken tells nothing
-		if subtle.ConstantTimeCompare(hash[:], g.people[i].hash[:]) == 1 {
-			found = &g.people[i]
-		}
-	}
-	if found == nil {
+	found, known := g.holder(token)
+	if !known {
 		return nil, lora.Errorf(lora.Unauthorized, "No person has this token. Ask whoever keeps the token file of this deck.")
 	}
 	expires := g.now().Add(lifetime)
 	return &http.Cookie{
-		Name: cookieName, Value: g.write(*found, expires), Path: "/", Expires: expires,
+		Name: cookieName, Value: g.write(found, expires), Path: "/", Expires: expires,
 		HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode,
 	}, nil
+}
+
+// holder gives the person whose token this is.
+func (g *Gate) holder(token string) (found member, known bool) {
+	hash := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	for _, m := range g.people { // all of them, so that the time taken tells nothing
+		if subtle.ConstantTimeCompare(hash[:], m.hash[:]) == 1 {
+			found, known = m, true
+		}
+	}
+	return found, known
 }
 
 // Logout gives the cookie that ends a session.

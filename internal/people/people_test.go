@@ -87,6 +87,32 @@ func TestWrongOrForgedOrMissingIsNobody(t *testing.T) {
 	}
 }
 
+func TestATokenInTheHeaderIsItsPerson(t *testing.T) {
+	t.Parallel()
+	g := gate(t, "dana ship "+danasToken+"\neve watch "+evesToken, &clock{time.Unix(1_800_000_000, 0)})
+	cookie, err := g.Login(danasToken, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for header, want := range map[string]string{
+		"Bearer " + evesToken: "eve", "bearer  " + danasToken: "dana",
+		"Bearer": "", "Bearer nonsense": "", "Basic " + evesToken: "", evesToken: "",
+	} {
+		for _, sent := range []*http.Cookie{nil, cookie} { // a header that is wrong is not saved by a cookie
+			r := with(sent)
+			r.Header.Set("Authorization", header)
+			if got, ok := g.Who(r); ok != (want != "") || ok && got.Name != want {
+				t.Errorf("%q: got %v, %t, want %q", header, got, ok, want)
+			}
+		}
+	}
+	r := with(nil)
+	r.Header.Set("Authorization", "Bearer nonsense")
+	if got, ok := people.Alone("dana").Who(r); !ok || got.Name != "dana" {
+		t.Errorf("alone: got %v, %t, want dana whatever the header says", got, ok)
+	}
+}
+
 func TestTokenFilesWithFaultsAreRefusedWithASentence(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{

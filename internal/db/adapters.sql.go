@@ -38,6 +38,53 @@ func (q *Queries) AdapterOfVersion(ctx context.Context, id int64) (string, error
 	return name, err
 }
 
+const adaptersBefore = `-- name: AdaptersBefore :many
+SELECT a.id, a.tenant, a.name, a.about, a.created_at, a.removed_at, (SELECT count(*) FROM version v WHERE v.adapter_id = a.id) AS versions
+FROM adapter a WHERE a.id < ?1 AND a.removed_at IS NULL ORDER BY a.id DESC LIMIT ?2
+`
+
+type AdaptersBeforeParams struct {
+	Before int64
+	Most   int64
+}
+
+type AdaptersBeforeRow struct {
+	Adapter  Adapter
+	Versions int64
+}
+
+// The adapters before one, newest first, and how many versions each has.
+func (q *Queries) AdaptersBefore(ctx context.Context, arg AdaptersBeforeParams) ([]AdaptersBeforeRow, error) {
+	rows, err := q.db.QueryContext(ctx, adaptersBefore, arg.Before, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AdaptersBeforeRow
+	for rows.Next() {
+		var i AdaptersBeforeRow
+		if err := rows.Scan(
+			&i.Adapter.ID,
+			&i.Adapter.Tenant,
+			&i.Adapter.Name,
+			&i.Adapter.About,
+			&i.Adapter.CreatedAt,
+			&i.Adapter.RemovedAt,
+			&i.Versions,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const addVersion = `-- name: AddVersion :one
 INSERT INTO version (adapter_id, number, digest, rank, alpha, targets, bytes, prompts, created_at)
 VALUES (?1, (SELECT coalesce(max(v.number), 0) + 1 FROM version v WHERE v.adapter_id = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -182,4 +229,44 @@ func (q *Queries) VersionByDigest(ctx context.Context, arg VersionByDigestParams
 		&i.CreatedAt,
 	)
 	return i, err
+}
+
+const versionsOf = `-- name: VersionsOf :many
+SELECT id, adapter_id, number, digest, rank, alpha, targets, bytes, prompts, archive_digest, archive_bytes, created_at FROM version WHERE adapter_id = ? ORDER BY number DESC
+`
+
+func (q *Queries) VersionsOf(ctx context.Context, adapterID int64) ([]Version, error) {
+	rows, err := q.db.QueryContext(ctx, versionsOf, adapterID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Version
+	for rows.Next() {
+		var i Version
+		if err := rows.Scan(
+			&i.ID,
+			&i.AdapterID,
+			&i.Number,
+			&i.Digest,
+			&i.Rank,
+			&i.Alpha,
+			&i.Targets,
+			&i.Bytes,
+			&i.Prompts,
+			&i.ArchiveDigest,
+			&i.ArchiveBytes,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

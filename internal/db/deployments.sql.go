@@ -70,6 +70,124 @@ func (q *Queries) Deployment(ctx context.Context, id int64) (Deployment, error) 
 	return i, err
 }
 
+const deploymentsBetween = `-- name: DeploymentsBetween :many
+SELECT d.id, d.place_id, d.endpoint, d.base_name, d.component_name, d.component_arn, d.component_created_at, d.created_at, d.ended_at,
+    a.name AS adapter, a.tenant, a.about, v.number AS version, v.digest, v.rank, v.alpha, v.bytes,
+    j.id AS job_id, j.kind AS job_kind, j.state AS job_state, j.reason AS job_reason,
+    CAST(coalesce(s.name, '') AS TEXT) AS step_name, CAST(coalesce(s.note, '') AS TEXT) AS step_note,
+    CAST(coalesce(p.verdict, '') AS TEXT) AS verdict, CAST(coalesce(p.reason, '') AS TEXT) AS verdict_reason,
+    CAST(coalesce(p.created_at, 0) AS INTEGER) AS proved_at, CAST(coalesce(p.job_id, 0) AS INTEGER) AS proof_job_id,
+    CAST(coalesce(p.component_modified_at, 0) AS INTEGER) AS proof_component_modified_at,
+    CAST(coalesce(p.base_modified_at, 0) AS INTEGER) AS proof_base_modified_at
+FROM deployment d
+JOIN version v ON v.id = d.version_id
+JOIN adapter a ON a.id = v.adapter_id
+JOIN job j ON j.id = (SELECT max(k.id) FROM job k WHERE k.deployment_id = d.id)
+LEFT JOIN step s ON s.job_id = j.id AND s.n = j.step
+LEFT JOIN proof p ON p.id = (SELECT max(o.id) FROM proof o WHERE o.deployment_id = d.id)
+WHERE d.id BETWEEN CAST(?1 AS INTEGER) AND CAST(?2 AS INTEGER)
+    AND (d.ended_at IS NULL OR CAST(?3 AS INTEGER) = 0)
+ORDER BY d.id DESC LIMIT ?4
+`
+
+type DeploymentsBetweenParams struct {
+	First int64
+	Last  int64
+	Live  int64
+	Most  int64
+}
+
+type DeploymentsBetweenRow struct {
+	ID                       int64
+	PlaceID                  string
+	Endpoint                 string
+	BaseName                 string
+	ComponentName            string
+	ComponentARN             string
+	ComponentCreatedAt       int64
+	CreatedAt                int64
+	EndedAt                  *int64
+	Adapter                  string
+	Tenant                   string
+	About                    string
+	Version                  int64
+	Digest                   string
+	Rank                     int64
+	Alpha                    float64
+	Bytes                    int64
+	JobID                    int64
+	JobKind                  string
+	JobState                 string
+	JobReason                string
+	StepName                 string
+	StepNote                 string
+	Verdict                  string
+	VerdictReason            string
+	ProvedAt                 int64
+	ProofJobID               int64
+	ProofComponentModifiedAt int64
+	ProofBaseModifiedAt      int64
+}
+
+// The same of deployments from one number to another, newest first, with those that have ended unless only live ones are asked for.
+func (q *Queries) DeploymentsBetween(ctx context.Context, arg DeploymentsBetweenParams) ([]DeploymentsBetweenRow, error) {
+	rows, err := q.db.QueryContext(ctx, deploymentsBetween,
+		arg.First,
+		arg.Last,
+		arg.Live,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DeploymentsBetweenRow
+	for rows.Next() {
+		var i DeploymentsBetweenRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.PlaceID,
+			&i.Endpoint,
+			&i.BaseName,
+			&i.ComponentName,
+			&i.ComponentARN,
+			&i.ComponentCreatedAt,
+			&i.CreatedAt,
+			&i.EndedAt,
+			&i.Adapter,
+			&i.Tenant,
+			&i.About,
+			&i.Version,
+			&i.Digest,
+			&i.Rank,
+			&i.Alpha,
+			&i.Bytes,
+			&i.JobID,
+			&i.JobKind,
+			&i.JobState,
+			&i.JobReason,
+			&i.StepName,
+			&i.StepNote,
+			&i.Verdict,
+			&i.VerdictReason,
+			&i.ProvedAt,
+			&i.ProofJobID,
+			&i.ProofComponentModifiedAt,
+			&i.ProofBaseModifiedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const endDeployment = `-- name: EndDeployment :exec
 UPDATE deployment SET ended_at = ? WHERE id = ? AND ended_at IS NULL
 `
@@ -112,7 +230,7 @@ func (q *Queries) LiveDeploymentNamed(ctx context.Context, arg LiveDeploymentNam
 }
 
 const liveDeployments = `-- name: LiveDeployments :many
-SELECT d.id, d.place_id, d.endpoint, d.base_name, d.component_name, d.component_arn, d.component_created_at, d.created_at,
+SELECT d.id, d.place_id, d.endpoint, d.base_name, d.component_name, d.component_arn, d.component_created_at, d.created_at, d.ended_at,
     a.name AS adapter, a.tenant, a.about, v.number AS version, v.digest, v.rank, v.alpha, v.bytes,
     j.id AS job_id, j.kind AS job_kind, j.state AS job_state, j.reason AS job_reason,
     CAST(coalesce(s.name, '') AS TEXT) AS step_name, CAST(coalesce(s.note, '') AS TEXT) AS step_note,
@@ -139,6 +257,7 @@ type LiveDeploymentsRow struct {
 	ComponentARN             string
 	ComponentCreatedAt       int64
 	CreatedAt                int64
+	EndedAt                  *int64
 	Adapter                  string
 	Tenant                   string
 	About                    string
@@ -180,6 +299,7 @@ func (q *Queries) LiveDeployments(ctx context.Context) ([]LiveDeploymentsRow, er
 			&i.ComponentARN,
 			&i.ComponentCreatedAt,
 			&i.CreatedAt,
+			&i.EndedAt,
 			&i.Adapter,
 			&i.Tenant,
 			&i.About,

@@ -574,6 +574,101 @@ func (q *Queries) JobsNumbered(ctx context.Context, ids []int64) ([]JobsNumbered
 	return items, nil
 }
 
+const jobsToTell = `-- name: JobsToTell :many
+SELECT j.id, j.kind, j.title, j.claim, j.place_id, j.deployment_id, j.args, j.state, j.step, j.run_at, j.reason, j.created_at, j.started_at, j.ended_at, j.adapter, j.base, j.cancel_asked_at, j.retried_at, p.name AS place, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
+    CAST(coalesce(json_extract(j.args, '$.component'), '') AS TEXT) AS component,
+    CAST(coalesce(o.verdict, '') AS TEXT) AS verdict, CAST(coalesce(o.reason, '') AS TEXT) AS verdict_reason
+FROM job j
+JOIN place p ON p.id = j.place_id
+LEFT JOIN step s ON s.job_id = j.id AND s.n = j.step
+LEFT JOIN proof o ON o.job_id = j.id AND o.created_at >= coalesce(j.retried_at, 0)
+WHERE j.id < CAST(?1 AS INTEGER)
+    AND CAST(sqlc.arg(state) AS TEXT) IN ('', CASE WHEN j.cancel_asked_at IS NOT NULL AND j.state IN ('queued', 'running') THEN 'cancelling' ELSE j.state END)
+    AND CAST(sqlc.arg(adapter) AS TEXT) IN ('', j.adapter)
+    AND CAST(sqlc.arg(base) AS TEXT) IN ('', j.base)
+    AND CAST(sqlc.arg(place_id) AS TEXT) IN ('', j.place_id)
+ORDER BY j.id DESC LIMIT ?2
+`
+
+type JobsToTellParams struct {
+	Before int64
+	Most   int64
+}
+
+type JobsToTellRow struct {
+	ID            int64
+	Kind          string
+	Title         string
+	Claim         string
+	PlaceID       string
+	DeploymentID  *int64
+	Args          string
+	State         string
+	Step          int64
+	RunAt         int64
+	Reason        string
+	CreatedAt     int64
+	StartedAt     *int64
+	EndedAt       *int64
+	Adapter       string
+	Base          string
+	CancelAskedAt *int64
+	RetriedAt     *int64
+	Place         string
+	StepName      string
+	Component     string
+	Verdict       string
+	VerdictReason string
+}
+
+// What the API tells of jobs: those before one, newest first, that match every filter that is not ”.
+func (q *Queries) JobsToTell(ctx context.Context, arg JobsToTellParams) ([]JobsToTellRow, error) {
+	rows, err := q.db.QueryContext(ctx, jobsToTell, arg.Before, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []JobsToTellRow
+	for rows.Next() {
+		var i JobsToTellRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.Title,
+			&i.Claim,
+			&i.PlaceID,
+			&i.DeploymentID,
+			&i.Args,
+			&i.State,
+			&i.Step,
+			&i.RunAt,
+			&i.Reason,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.EndedAt,
+			&i.Adapter,
+			&i.Base,
+			&i.CancelAskedAt,
+			&i.RetriedAt,
+			&i.Place,
+			&i.StepName,
+			&i.Component,
+			&i.Verdict,
+			&i.VerdictReason,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const newestJobOfClaim = `-- name: NewestJobOfClaim :one
 SELECT id, kind, title, claim, place_id, deployment_id, args, state, step, run_at, reason, created_at, started_at, ended_at, adapter, base, cancel_asked_at, retried_at FROM job WHERE claim = ? AND state IN ('queued', 'running') ORDER BY id DESC LIMIT 1
 `

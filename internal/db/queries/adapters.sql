@@ -22,3 +22,11 @@ UPDATE version SET archive_digest = ?, archive_bytes = ? WHERE id = ?;
 
 -- name: AdapterOfVersion :one
 SELECT a.name FROM version v JOIN adapter a ON a.id = v.adapter_id WHERE v.id = ?;
+
+-- The adapters before one, newest first, and how many versions each has.
+-- name: AdaptersBefore :many
+SELECT sqlc.embed(a), (SELECT count(*) FROM version v WHERE v.adapter_id = a.id) AS versions
+FROM adapter a WHERE a.id < sqlc.arg(before) AND a.removed_at IS NULL ORDER BY a.id DESC LIMIT sqlc.arg(most);
+
+-- name: VersionsOf :many
+SELECT * FROM version WHERE adapter_id = ? ORDER BY number DESC;

@@ -96,13 +96,13 @@ type Event struct {
 // ProofFailed is the type of the event for a job whose proof found anything but "proven". It is sent beside the job's own.
 const ProofFailed = "proof.failed"
 
-// Job is a job as events tell of it: what the API says of a job, without its steps.
+// Job is a job as events and the API tell of it.
 type Job struct {
 	ID            int64      `json:"id"`
 	Kind          string     `json:"kind"`
 	Title         string     `json:"title"`
 	State         string     `json:"state"`
-	Step          string     `json:"step"` // it failed or was cancelled in; "" when it is done
+	Step          string     `json:"step"` // it is in, or failed or was cancelled in; "" when it is done
 	Reason        string     `json:"reason"`
 	Verdict       string     `json:"verdict"` // "" when it proved nothing
 	VerdictReason string     `json:"verdict_reason"`
@@ -111,9 +111,25 @@ type Job struct {
 	Place         string     `json:"place"`
 	Component     string     `json:"component"`
 	CreatedAt     time.Time  `json:"created_at"`
-	StartedAt     *time.Time `json:"started_at"` // null for a job that was cancelled before it began
-	EndedAt       *time.Time `json:"ended_at"`
+	StartedAt     *time.Time `json:"started_at"` // null for a job that has not begun or was cancelled before it did
+	EndedAt       *time.Time `json:"ended_at"`   // null for a job that has not ended
 	Page          string     `json:"page,omitempty"`
+}
+
+// Cancelling is the state of a job that was asked to stop and has not yet.
+const Cancelling = "cancelling"
+
+// Tell gives a job without its page's address.
+func Tell(row db.JobToTellRow) Job {
+	told := Job{
+		ID: row.ID, Kind: row.Kind, Title: row.Title, State: row.State, Step: row.StepName, Reason: row.Reason, Verdict: row.Verdict, VerdictReason: row.VerdictReason,
+		Adapter: row.Adapter, Base: row.Base, Place: row.Place, Component: row.Component,
+		CreatedAt: db.Time(row.CreatedAt).UTC(), StartedAt: Instant(row.StartedAt), EndedAt: Instant(row.EndedAt),
+	}
+	if row.CancelAskedAt != nil && (row.State == lora.JobQueued || row.State == lora.JobRunning) {
+		told.State = Cancelling
+	}
+	return told
 }
 
 // Ended stores the events that the end of a job calls for. It has the form of jobs.Config.Ended: q is the transaction that
@@ -123,11 +139,7 @@ func (h *Hook) Ended(ctx context.Context, q *db.Queries, job db.Job) error {
 	if err != nil {
 		return fmt.Errorf("read job %d for the webhook: %w", job.ID, err)
 	}
-	told := Job{
-		ID: row.ID, Kind: row.Kind, Title: row.Title, State: row.State, Step: row.StepName, Reason: row.Reason, Verdict: row.Verdict, VerdictReason: row.VerdictReason,
-		Adapter: row.Adapter, Base: row.Base, Place: row.Place, Component: row.Component,
-		CreatedAt: db.Time(row.CreatedAt).UTC(), StartedAt: instant(row.StartedAt), EndedAt: instant(row.EndedAt),
-	}
+	told := Tell(row)
 	if h.config.Deck != "" {
 		told.Page = h.config.Deck + "/jobs/" + strconv.FormatInt(row.ID, 10)
 	}
@@ -154,7 +166,8 @@ func (h *Hook) Ended(ctx context.Context, q *db.Queries, job db.Job) error {
 	return nil
 }
 
-func instant(millis *int64) *time.Time {
+// Instant gives a stored time as JSON tells it, null for one that has not come.
+func Instant(millis *int64) *time.Time {
 	if millis == nil {
 		return nil
 	}

@@ -582,18 +582,8 @@ FROM job j
 JOIN place p ON p.id = j.place_id
 LEFT JOIN step s ON s.job_id = j.id AND s.n = j.step
 LEFT JOIN proof o ON o.job_id = j.id AND o.created_at >= coalesce(j.retried_at, 0)
-WHERE j.id < CAST(?1 AS INTEGER)
-    AND CAST(sqlc.arg(state) AS TEXT) IN ('', CASE WHEN j.cancel_asked_at IS NOT NULL AND j.state IN ('queued', 'running') THEN 'cancelling' ELSE j.state END)
-    AND CAST(sqlc.arg(adapter) AS TEXT) IN ('', j.adapter)
-    AND CAST(sqlc.arg(base) AS TEXT) IN ('', j.base)
-    AND CAST(sqlc.arg(place_id) AS TEXT) IN ('', j.place_id)
-ORDER BY j.id DESC LIMIT ?2
+WHERE j.id IN (/*SLICE:ids*/?) ORDER BY j.id DESC
 `
-
-type JobsToTellParams struct {
-	Before int64
-	Most   int64
-}
 
 type JobsToTellRow struct {
 	ID            int64
@@ -621,9 +611,19 @@ type JobsToTellRow struct {
 	VerdictReason string
 }
 
-// What the API tells of jobs: those before one, newest first, that match every filter that is not ”.
-func (q *Queries) JobsToTell(ctx context.Context, arg JobsToTellParams) ([]JobsToTellRow, error) {
-	rows, err := q.db.QueryContext(ctx, jobsToTell, arg.Before, arg.Most)
+// What the API tells of jobs: the same as an event of one (JobToTell).
+func (q *Queries) JobsToTell(ctx context.Context, ids []int64) ([]JobsToTellRow, error) {
+	query := jobsToTell
+	var queryParams []interface{}
+	if len(ids) > 0 {
+		for _, v := range ids {
+			queryParams = append(queryParams, v)
+		}
+		query = strings.Replace(query, "/*SLICE:ids*/?", strings.Repeat(",?", len(ids))[1:], 1)
+	} else {
+		query = strings.Replace(query, "/*SLICE:ids*/?", "NULL", 1)
+	}
+	rows, err := q.db.QueryContext(ctx, query, queryParams...)
 	if err != nil {
 		return nil, err
 	}

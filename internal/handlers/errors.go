@@ -67,7 +67,7 @@ func (h *Handlers) fail(err error, c echo.Context) {
 	if c.Response().Committed || errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return // nobody is there to be told
 	}
-	err = known(err)
+	err = known(err, forPrograms(c.Request()))
 	status, title := statusOf(lora.KindOf(err))
 	var own statused
 	if errors.As(err, &own) {
@@ -77,6 +77,9 @@ func (h *Handlers) fail(err error, c echo.Context) {
 		h.Log.ErrorContext(ctx, "request failed", "method", c.Request().Method, "route", c.Path(), "err", err)
 	}
 	if forPrograms(c.Request()) {
+		if status == http.StatusUnauthorized {
+			c.Response().Header().Set("WWW-Authenticate", "Bearer")
+		}
 		var f fault
 		f.Error.Kind, f.Error.Message = lora.KindOf(err), lora.Message(err)
 		if err := c.JSON(status, f); err != nil {
@@ -100,8 +103,8 @@ func (h *Handlers) fail(err error, c echo.Context) {
 	}
 }
 
-// known turns the router's and the standard library's errors into ours.
-func known(err error) error {
+// known turns the router's and the standard library's errors into ours, in words for a program or for whoever sees a page.
+func known(err error, program bool) error {
 	var big *http.MaxBytesError
 	if errors.As(err, &big) {
 		return lora.Wrap(err, lora.TooLarge, "That is more than %d KiB. Send less.", big.Limit>>10)
@@ -109,6 +112,12 @@ func known(err error) error {
 	var http404 *echo.HTTPError
 	if !errors.As(err, &http404) {
 		return err
+	}
+	switch {
+	case program && http404.Code == http.StatusNotFound:
+		return lora.Wrap(err, lora.NotFound, "The API has no such address. GET /api/v1/openapi.json describes the ones it has.")
+	case program && http404.Code == http.StatusMethodNotAllowed:
+		return status(http.StatusMethodNotAllowed, lora.Wrap(err, lora.Invalid, "This address does not take that method. GET /api/v1/openapi.json describes the ones it takes."))
 	}
 	switch http404.Code {
 	case http.StatusNotFound:

@@ -48,6 +48,9 @@ func (h *Handlers) headers(next echo.HandlerFunc) echo.HandlerFunc {
 		header.Set("Referrer-Policy", "same-origin")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		if forPrograms(c.Request()) {
+			header.Set("Cache-Control", "no-store") // an answer is only true now
+		}
 		if h.secure(c) {
 			header.Set("Strict-Transport-Security", "max-age=31536000")
 		}
@@ -83,6 +86,9 @@ func (h *Handlers) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		person, known := h.Gate.Who(r)
 		if !known && r.Method == http.MethodGet && r.URL.Path != "/live" && !forPrograms(r) {
 			return c.Redirect(http.StatusSeeOther, "/login?next="+url.QueryEscape(r.URL.RequestURI()))
+		}
+		if !known && forPrograms(r) {
+			return lora.Errorf(lora.Unauthorized, "Nobody is known by this request, so nothing was done. Send a token of the token file as Authorization: Bearer TOKEN.")
 		}
 		if !known {
 			return lora.Errorf(lora.Unauthorized, "You are not signed in, so nothing was done. Sign in and try again.")

@@ -67,7 +67,7 @@ func cancelSays(r record) (will, stays []string) {
 	return will, append(stays, "The adapter's files stay in the data folder.", kept)
 }
 
-// cancelJob starts the cancel and goes back to the job. Asked twice, it is asked once.
+// cancelJob starts the cancel and answers the job. Asked twice, it is asked once.
 func (h *Handlers) cancelJob(c echo.Context) error {
 	id, err := pathID(c, "job")
 	if err != nil {
@@ -76,7 +76,7 @@ func (h *Handlers) cancelJob(c echo.Context) error {
 	if err := h.Jobs.Cancel(c.Request().Context(), id); err != nil {
 		return err
 	}
-	return see(c, jobPath(id))
+	return h.answerJob(c, id)
 }
 
 // retryJob goes on with a failed job at the step it failed in.
@@ -88,5 +88,5 @@ func (h *Handlers) retryJob(c echo.Context) error {
 	if err := h.Jobs.Retry(c.Request().Context(), id); err != nil {
 		return err
 	}
-	return see(c, jobPath(id))
+	return h.answerJob(c, id)
 }

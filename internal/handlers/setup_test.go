@@ -14,6 +14,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"loradeck/internal/cloud"
 	"loradeck/internal/compare"
 	"loradeck/internal/db"
 	"loradeck/internal/handlers"
@@ -29,7 +30,7 @@ import (
 const placeID = "aws:000000000000:us-east-1"
 
 // deck is a dashboard on a real server with a real database, and no place behind it: what a job or a look would have stored
-// is stored by the test.
+// is stored by the test. One that is given places takes jobs for them, and runs none.
 type deck struct {
 	*httptest.Server
 	db       *db.DB
@@ -38,8 +39,12 @@ type deck struct {
 	now      time.Time
 }
 
-func newDeck(t testing.TB, gate *people.Gate) *deck {
+func newDeck(t testing.TB, gate *people.Gate, places ...*cloud.Place) *deck {
 	t.Helper()
+	speaking := map[string]*cloud.Place{}
+	for _, place := range places {
+		speaking[place.Identity().ID] = place
+	}
 	ctx := t.Context()
 	database, err := db.Open(ctx, filepath.Join(t.TempDir(), "loradeck.db"))
 	if err != nil {
@@ -58,7 +63,7 @@ func newDeck(t testing.TB, gate *people.Gate) *deck {
 	desk := intake.New(intake.Config{DB: database, Spool: files, Hub: d.hub, Log: log})
 	d.handlers = handlers.New(handlers.Deps{
 		DB: database, Hub: d.hub, Board: board, Desk: desk, Gate: gate, Log: log, Now: func() time.Time { return d.now }, Hosts: []string{"deck.example"}, Version: "test",
-		Jobs:    jobs.New(jobs.Config{DB: database, Spool: files, Hub: d.hub, Log: log}),
+		Jobs:    jobs.New(jobs.Config{DB: database, Spool: files, Hub: d.hub, Log: log, Places: speaking}),
 		Samples: []handlers.Sample{{Name: "json", Title: "JSON answers", Blurb: "Answers as a JSON object.", Files: fstest.MapFS{}, Prompts: []string{"What is the capital of France?"}}},
 	})
 	d.Server = httptest.NewServer(d.handlers)

@@ -30,7 +30,6 @@ func tus(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		header := c.Response().Header()
 		header.Set("Tus-Resumable", tusVersion)
-		header.Set("Cache-Control", "no-store")
 		if c.Request().Method != http.MethodOptions && c.Request().Header.Get("Tus-Resumable") != tusVersion {
 			header.Set("Tus-Version", tusVersion)
 			return status(http.StatusPreconditionFailed, lora.Errorf(lora.Invalid, "Send the header Tus-Resumable: %s.", tusVersion))

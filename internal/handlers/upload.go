@@ -389,20 +389,28 @@ func (h *Handlers) deployUpload(c echo.Context) error {
 	if chosen.base == nil {
 		return lora.Errorf(lora.NotFound, "There is no base to deploy it on. Look at the deck.")
 	}
-	job, err := h.Jobs.Ship(ctx, jobs.Source{
-		Tenant: chosen.tenant, Adapter: chosen.adapter, Digest: u.Digest, Component: chosen.component, Also: h.Desk.Shipped(u.ID),
-	}, chosen.base.PlaceID, chosen.base.Name)
+	job, err := h.ship(ctx, u, jobs.Source{Tenant: chosen.tenant, Adapter: chosen.adapter, Component: chosen.component}, *chosen.base)
 	if err != nil {
 		return h.refuseToShip(c, u, form, err)
 	}
-	return see(c, jobPath(job.ID))
+	return see(c, jobPath(job))
+}
+
+// ship makes a deployment of an upload that is ready and gives its job. Asked twice at once, both get the same one.
+func (h *Handlers) ship(ctx context.Context, u intake.Upload, source jobs.Source, base db.Component) (job int64, err error) {
+	source.Digest, source.Also = u.Digest, h.Desk.Shipped(u.ID)
+	added, err := h.Jobs.Ship(ctx, source, base.PlaceID, base.Name)
+	if err != nil {
+		if now, findErr := h.Desk.Find(ctx, u.ID); findErr == nil && now.Job != nil {
+			return *now.Job, nil // the other came first
+		}
+		return 0, err
+	}
+	return added.ID, nil
 }
 
 // refuseToShip shows the page again with what is wrong, so that nothing that was typed is lost.
 func (h *Handlers) refuseToShip(c echo.Context, u intake.Upload, form url.Values, cause error) error {
-	if now, err := h.Desk.Find(c.Request().Context(), u.ID); err == nil && now.Job != nil {
-		return see(c, jobPath(*now.Job)) // the other press came first
-	}
 	kind := lora.KindOf(cause)
 	if kind != lora.Invalid && kind != lora.Conflict {
 		return cause

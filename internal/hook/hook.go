@@ -116,9 +116,6 @@ type Job struct {
 	Page          string     `json:"page,omitempty"`
 }
 
-// Cancelling is the state of a job that was asked to stop and has not yet.
-const Cancelling = "cancelling"
-
 // Tell gives a job without its page's address.
 func Tell(row db.JobToTellRow) Job {
 	told := Job{
@@ -127,7 +124,7 @@ func Tell(row db.JobToTellRow) Job {
 		CreatedAt: db.Time(row.CreatedAt).UTC(), StartedAt: Instant(row.StartedAt), EndedAt: Instant(row.EndedAt),
 	}
 	if row.CancelAskedAt != nil && (row.State == lora.JobQueued || row.State == lora.JobRunning) {
-		told.State = Cancelling
+		told.State = db.Cancelling
 	}
 	return told
 }

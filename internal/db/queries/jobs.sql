@@ -118,7 +118,7 @@ WHERE s.state = 'done' AND s.started_at IS NOT NULL AND s.ended_at IS NOT NULL;
 -- name: JobAhead :one
 SELECT o.id, o.title FROM job o WHERE o.claim = ? AND o.id < ? AND o.state IN ('queued', 'running') ORDER BY o.id DESC LIMIT 1;
 
--- What the API tells of jobs: those before one, newest first, that match every filter that is not ''.
+-- What the API tells of jobs: the same as an event of one (JobToTell).
 -- name: JobsToTell :many
 SELECT j.*, p.name AS place, CAST(coalesce(s.name, '') AS TEXT) AS step_name,
     CAST(coalesce(json_extract(j.args, '$.component'), '') AS TEXT) AS component,
@@ -127,9 +127,4 @@ FROM job j
 JOIN place p ON p.id = j.place_id
 LEFT JOIN step s ON s.job_id = j.id AND s.n = j.step
 LEFT JOIN proof o ON o.job_id = j.id AND o.created_at >= coalesce(j.retried_at, 0)
-WHERE j.id < CAST(sqlc.arg(before) AS INTEGER)
-    AND CAST(sqlc.arg(state) AS TEXT) IN ('', CASE WHEN j.cancel_asked_at IS NOT NULL AND j.state IN ('queued', 'running') THEN 'cancelling' ELSE j.state END)
-    AND CAST(sqlc.arg(adapter) AS TEXT) IN ('', j.adapter)
-    AND CAST(sqlc.arg(base) AS TEXT) IN ('', j.base)
-    AND CAST(sqlc.arg(place_id) AS TEXT) IN ('', j.place_id)
-ORDER BY j.id DESC LIMIT sqlc.arg(most);
+WHERE j.id IN (sqlc.slice('ids')) ORDER BY j.id DESC;

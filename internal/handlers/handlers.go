@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/labstack/echo/v4"
 
 	"loradeck/internal/compare"
@@ -58,8 +59,10 @@ type Handlers struct {
 	echo   *echo.Echo
 	static *static.Files
 
-	closing chan struct{}
-	sockets sync.WaitGroup
+	closing  chan struct{}
+	sockets  sync.WaitGroup
+	stages   stages
+	upgrader websocket.Upgrader // its default origin check stands: same host only
 
 	mu     sync.Mutex // guards closed: no socket is counted once Close waits for them
 	closed bool
@@ -74,7 +77,8 @@ func New(deps Deps) *Handlers {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	h := &Handlers{Deps: deps, echo: echo.New(), static: files, closing: make(chan struct{})}
+	h := &Handlers{Deps: deps, echo: echo.New(), static: files, closing: make(chan struct{}), stages: stages{byKey: map[string]*stage{}}}
+	h.upgrader = websocket.Upgrader{ReadBufferSize: 512, WriteBufferSize: 4 << 10, WriteBufferPool: &sync.Pool{}}
 	h.echo.HideBanner, h.echo.HidePort = true, true
 	h.echo.IPExtractor = echo.ExtractIPDirect() // X-Forwarded-For is anybody's word
 	h.echo.HTTPErrorHandler = h.fail

@@ -1,14 +1,13 @@
 package handlers
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -45,18 +44,18 @@ type moment struct {
 	upload *templates.Upload
 }
 
-// live is the page's socket. It sends every region in full first, on each connection anew, then the ones that changed.
+// live is the page's socket. It sends every region in full first, on each connection anew, then the ones that changed. What a
+// page keeps true is shared by all sockets that look at it; the tray by all there are.
 func (h *Handlers) live(c echo.Context) error {
 	regions, err := h.regions(c)
 	if err != nil {
 		return err
 	}
-	upgrader := websocket.Upgrader{WriteBufferSize: 4 << 10} // its default origin check stands: same host only
 	if !h.enter() {
 		return lora.Errorf(lora.Unavailable, "The dashboard is stopping. Try again in a moment.")
 	}
 	defer h.sockets.Done()
-	conn, err := upgrader.Upgrade(c.Response(), c.Request(), nil)
+	conn, err := h.upgrader.Upgrade(c.Response(), c.Request(), nil)
 	if err != nil {
 		return nil // the upgrader has answered
 	}
@@ -65,8 +64,13 @@ func (h *Handlers) live(c echo.Context) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Request().Context()))
 	defer cancel()
 	go drain(conn, cancel)
-	s := &socket{conn: conn, last: map[string]string{}}
-	code, err := h.feed(ctx, s, regions)
+	s := &socket{conn: conn, wake: make(chan struct{}, 1)}
+	s.join(h, "tray", []region{h.trayRegion()})
+	if len(regions) > 0 {
+		s.join(h, c.QueryParams().Encode(), regions)
+	}
+	defer s.part(h)
+	code, err := s.feed(ctx, h)
 	if err != nil && ctx.Err() == nil {
 		h.Log.WarnContext(ctx, "socket closed early", "page", c.QueryParam("page"), "err", err)
 	}
@@ -91,55 +95,6 @@ func drain(conn *websocket.Conn, gone context.CancelFunc) {
 	}
 }
 
-// feed keeps a socket's regions true until it, the program, or the hub ends. It gives the code to close with.
-func (h *Handlers) feed(ctx context.Context, s *socket, regions []region) (code int, err error) {
-	var keys []string
-	every := pingEvery
-	for _, r := range regions {
-		keys = append(keys, r.keys...)
-		if r.every > 0 {
-			every = min(every, r.every)
-		}
-	}
-	watch := h.Hub.Watch(keys...) // before the first picture, so that nothing is missed
-	defer watch.Close()
-	clock, ping := time.NewTicker(every), time.NewTicker(pingEvery)
-	defer clock.Stop()
-	defer ping.Stop()
-	if err := s.send(ctx, regions); err != nil {
-		return websocket.CloseInternalServerErr, err
-	}
-	for {
-		stale := regions[:0:0]
-		select {
-		case <-ctx.Done():
-			return websocket.CloseNormalClosure, nil
-		case <-h.closing:
-			return websocket.CloseServiceRestart, nil
-		case <-watch.Done():
-			return websocket.CloseServiceRestart, nil
-		case <-ping.C:
-			if err := s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeLimit)); err != nil {
-				return websocket.CloseNormalClosure, err
-			}
-		case <-clock.C:
-			stale = slices.DeleteFunc(slices.Clone(regions), func(r region) bool { return r.every == 0 })
-		case <-watch.Wake():
-			dirty := watch.Take()
-			stale = slices.DeleteFunc(slices.Clone(regions), func(r region) bool {
-				return !slices.ContainsFunc(r.keys, func(k string) bool { return slices.Contains(dirty, k) })
-			})
-		}
-		if len(stale) == 0 {
-			continue
-		}
-		if err := s.send(ctx, stale); err != nil {
-			return websocket.CloseInternalServerErr, err
-		}
-		rest(ctx, pace)
-	}
-}
-
 // rest waits, but no longer than ctx.
 func rest(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
@@ -150,93 +105,153 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// socket is one connection and what it was last sent, region by region.
+// socket is one connection: the stages it looks at, and how far it has seen each.
 type socket struct {
-	conn *websocket.Conn
-	last map[string]string
+	conn   *websocket.Conn
+	wake   chan struct{}
+	stages []*stage
+	seen   []uint64
 }
 
-// send draws the regions again and sends those that look different, in one message.
-func (s *socket) send(ctx context.Context, regions []region) error {
-	var message bytes.Buffer
-	var now moment
-	for _, r := range regions {
-		component, err := r.draw(ctx, &now)
-		if err != nil {
-			return fmt.Errorf("draw %s: %w", r.id, err)
-		}
-		var drawn bytes.Buffer
-		if err := templates.Frame(r.id).Render(templ.WithChildren(ctx, component), &drawn); err != nil {
-			return fmt.Errorf("render %s: %w", r.id, err)
-		}
-		if s.last[r.id] == drawn.String() {
-			continue
-		}
-		s.last[r.id] = drawn.String()
-		message.Write(drawn.Bytes())
+// look makes the socket look whether there is something new. It never blocks.
+func (s *socket) look() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
-	if message.Len() == 0 {
-		return nil
+}
+
+func (s *socket) join(h *Handlers, key string, regions []region) {
+	s.stages = append(s.stages, h.stages.enter(h, key, regions, s))
+	s.seen = append(s.seen, 0)
+}
+
+func (s *socket) part(h *Handlers) {
+	for _, st := range s.stages {
+		h.stages.leave(st, s)
+	}
+}
+
+// feed sends the whole picture and then what changes, until the socket, the program or a stage ends. It gives the code to
+// close with.
+func (s *socket) feed(ctx context.Context, h *Handlers) (code int, err error) {
+	if err := s.greet(); err != nil {
+		return websocket.CloseInternalServerErr, err
+	}
+	ping := time.NewTicker(pingEvery)
+	defer ping.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return websocket.CloseNormalClosure, nil
+		case <-h.closing:
+			return websocket.CloseServiceRestart, nil
+		case <-ping.C:
+			if err := s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeLimit)); err != nil {
+				return websocket.CloseNormalClosure, err
+			}
+		case <-s.wake:
+			if err := s.catchUp(); err != nil {
+				return websocket.CloseInternalServerErr, err
+			}
+		}
+	}
+}
+
+// greet sends everything in one message.
+func (s *socket) greet() error {
+	var whole strings.Builder
+	for i, st := range s.stages {
+		html, change, err := st.all()
+		if err != nil {
+			return err
+		}
+		whole.WriteString(html)
+		s.seen[i] = change
 	}
 	if err := s.conn.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
 		return fmt.Errorf("set deadline: %w", err)
 	}
-	if err := s.conn.WriteMessage(websocket.TextMessage, message.Bytes()); err != nil {
+	if err := s.conn.WriteMessage(websocket.TextMessage, []byte(whole.String())); err != nil {
 		return fmt.Errorf("write frame: %w", err)
 	}
 	return nil
 }
 
-// regions gives what the page of a socket keeps true. The tray is on every page.
-func (h *Handlers) regions(c echo.Context) ([]region, error) {
-	icons := h.static.Assets().Icons
-	found := []region{{id: templates.IDTray, keys: []string{live.Jobs, live.Uploads}, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
+// catchUp sends what each stage has that the socket has not seen.
+func (s *socket) catchUp() error {
+	for i, st := range s.stages {
+		message, change, err := st.since(s.seen[i])
+		if err != nil {
+			return err
+		}
+		if s.seen[i] = change; message == nil {
+			continue
+		}
+		if err := s.conn.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
+			return fmt.Errorf("set deadline: %w", err)
+		}
+		if err := s.conn.WritePreparedMessage(message); err != nil {
+			return fmt.Errorf("write frame: %w", err)
+		}
+	}
+	return nil
+}
+
+// trayRegion is the tray, which is on every page.
+func (h *Handlers) trayRegion() region {
+	return region{id: templates.IDTray, keys: []string{live.Jobs, live.Uploads}, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 		t, err := h.tray(ctx)
 		return templates.TrayJobs(t), err
-	}}}
+	}}
+}
+
+// regions gives what the page of a socket keeps true, besides the tray.
+func (h *Handlers) regions(c echo.Context) ([]region, error) {
+	icons := h.static.Assets().Icons
 	switch page := c.QueryParam("page"); page {
 	case "":
-		return found, nil
+		return nil, nil
 	case "deck":
-		return append(found, region{id: templates.IDDeck, keys: []string{live.Deck}, every: ageEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
+		return []region{{id: templates.IDDeck, keys: []string{live.Deck}, every: ageEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 			view, err := h.deckView(ctx)
 			return templates.DeckBody(view), err
-		}}), nil
+		}}}, nil
 	case "jobs":
 		filter := jobFilter(c.QueryParams())
-		return append(found, region{id: templates.IDJobs, keys: []string{live.Jobs}, every: clockEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
+		return []region{{id: templates.IDJobs, keys: []string{live.Jobs}, every: clockEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 			view, err := h.jobsView(ctx, filter, math.MaxInt64)
 			return templates.JobsBody(view), err
-		}}), nil
+		}}}, nil
 	case "upload":
-		return h.uploadRegions(c, found)
+		return h.uploadRegions(c)
 	case "uploads":
-		return append(found, region{id: templates.IDUploads, keys: []string{live.Uploads}, every: ageEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
+		return []region{{id: templates.IDUploads, keys: []string{live.Uploads}, every: ageEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 			view, err := h.uploadsView(ctx)
 			return templates.UploadsBody(view), err
-		}}), nil
+		}}}, nil
 	case "job", "comparison":
 		id, err := strconv.ParseInt(c.QueryParam("id"), 10, 64)
 		if err != nil {
 			return nil, lora.Wrap(err, lora.Invalid, "This address names no %s.", page)
 		}
 		if page == "comparison" {
-			return h.comparisonRegions(c.Request().Context(), icons, id, found)
+			return h.comparisonRegions(c.Request().Context(), icons, id)
 		}
 		if _, err := h.jobView(c.Request().Context(), id); err != nil {
 			return nil, err
 		}
-		return append(found, region{id: templates.IDJob, keys: []string{live.Job(id), live.Deck}, every: clockEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
+		return []region{{id: templates.IDJob, keys: []string{live.Job(id), live.Deck}, every: clockEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 			view, err := h.jobView(ctx, id)
 			return templates.JobBody(view), err
-		}}), nil
+		}}}, nil
 	}
 	return nil, lora.Errorf(lora.NotFound, "No page is called %q.", c.QueryParam("page"))
 }
 
 // uploadRegions are what has arrived with its checks, and whether it can be deployed. They follow the choices in the address;
 // the form itself is never drawn again under somebody's hands.
-func (h *Handlers) uploadRegions(c echo.Context, found []region) ([]region, error) {
+func (h *Handlers) uploadRegions(c echo.Context) ([]region, error) {
 	id, err := strconv.ParseInt(c.QueryParam("id"), 10, 64)
 	if err != nil {
 		return nil, lora.Wrap(err, lora.Invalid, "This address names no upload.")
@@ -254,20 +269,21 @@ func (h *Handlers) uploadRegions(c echo.Context, found []region) ([]region, erro
 		m.upload = &u
 		return u, err
 	}
-	return append(found,
-		region{id: templates.IDUpload, keys: keys, draw: func(ctx context.Context, m *moment) (templ.Component, error) {
+	return []region{
+		{id: templates.IDUpload, keys: keys, draw: func(ctx context.Context, m *moment) (templ.Component, error) {
 			u, err := view(ctx, m)
 			return templates.UploadBody(u), err
 		}},
-		region{id: templates.IDGate, keys: keys, draw: func(ctx context.Context, m *moment) (templ.Component, error) {
+		{id: templates.IDGate, keys: keys, draw: func(ctx context.Context, m *moment) (templ.Component, error) {
 			u, err := view(ctx, m)
 			return templates.GateBody(u.Gate), err
-		}}), nil
+		}},
+	}, nil
 }
 
 // comparisonRegions are a comparison's head and each of its panes. A pane is drawn again when the base's text grows too: it
 // is read against it.
-func (h *Handlers) comparisonRegions(ctx context.Context, icons string, id int64, found []region) ([]region, error) {
+func (h *Handlers) comparisonRegions(ctx context.Context, icons string, id int64) ([]region, error) {
 	now, err := h.Board.Find(ctx, id)
 	if err != nil {
 		return nil, err
@@ -284,10 +300,10 @@ func (h *Handlers) comparisonRegions(ctx context.Context, icons string, id int64
 		m.run = &run
 		return run, err
 	}
-	found = append(found, region{id: templates.IDRun, keys: []string{live.Comparison(id)}, draw: func(ctx context.Context, m *moment) (templ.Component, error) {
+	found := []region{{id: templates.IDRun, keys: []string{live.Comparison(id)}, draw: func(ctx context.Context, m *moment) (templ.Component, error) {
 		run, err := view(ctx, m)
 		return templates.RunHead(icons, run), err
-	}})
+	}}}
 	for n := range now.Panes {
 		keys := []string{live.Comparison(id), live.Pane(id, n), live.Pane(id, 0)}
 		found = append(found, region{id: templates.IDPane(n), keys: keys, draw: func(ctx context.Context, m *moment) (templ.Component, error) {

@@ -76,6 +76,9 @@ bench: ## what the README's figures come from
 bench-list: ## how long the list of jobs takes with 100, 10,000 and 100,000 of them
 	go test -run '^$$' -bench JobsList -benchtime 300x ./internal/handlers
 
+bench-live: ## from a commit to the frame, at 100, 1,000 and 10,000 sockets
+	go run ./tools/benchlive
+
 chaos: build ## N deployments under random kills: make chaos N=20 SEED=1
 	go run ./tools/chaos -binary bin/loradeck -n $(or $(N),20) $(if $(SEED),-seed $(SEED))
 

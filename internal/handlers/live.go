@@ -241,7 +241,7 @@ func (h *Handlers) regions(c echo.Context) ([]region, error) {
 		if _, err := h.jobView(c.Request().Context(), id); err != nil {
 			return nil, err
 		}
-		return []region{{id: templates.IDJob, keys: []string{live.Job(id), live.Deck}, every: clockEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
+		return []region{{id: templates.IDJob, keys: []string{live.Job(id)}, every: clockEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 			view, err := h.jobView(ctx, id)
 			return templates.JobBody(view), err
 		}}}, nil

@@ -94,7 +94,10 @@ func Open(ctx context.Context, c Config) (*Place, error) {
 		return nil, fmt.Errorf("identity in %s: %w", c.Name, err)
 	}
 	account := aws.ToString(who.Account)
-	p.identity = lora.Place{ID: parsed.Partition + ":" + account + ":" + c.Region, Name: c.Name, Account: account, Region: c.Region, Local: c.Local, Near: c.Local || onLoopback(c.Endpoint)}
+	p.identity = lora.Place{
+		ID: parsed.Partition + ":" + account + ":" + c.Region, Name: c.Name, Account: account, Region: c.Region,
+		Local: c.Local, Near: c.Local || onLoopback(c.Endpoint), Endpoint: c.Endpoint,
+	}
 	return p, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"loradeck/internal/check"
@@ -14,6 +13,7 @@ import (
 	"loradeck/internal/jobs/journal"
 	"loradeck/internal/lora"
 	"loradeck/internal/peft"
+	"loradeck/internal/plan"
 )
 
 // deployArgs are the arguments of a deploy job.
@@ -89,6 +89,14 @@ func (j *Jobs) deploy(ctx context.Context, run *journal.Run) (deploy, error) {
 		return d, fmt.Errorf("read adapter %d: %w", d.version.AdapterID, err)
 	}
 	return d, nil
+}
+
+// shipment is what the job wishes for, with the archive at the given place. Pages show the same as a list of calls.
+func (d deploy) shipment(archive cloud.ObjectRef) plan.Shipment {
+	return plan.Shipment{
+		Tenant: d.adapter.Tenant, Adapter: d.adapter.Name, Version: d.version.Number, Digest: d.version.Digest, Mark: d.Mark,
+		Bucket: archive.Bucket, Key: archive.Key, Endpoint: d.Endpoint, Base: d.Base, Component: d.Component,
+	}
 }
 
 // check asks the base what it takes and holds the adapter against it.
@@ -187,13 +195,8 @@ func (j *Jobs) create(ctx context.Context, run *journal.Run) error {
 	if _, err := run.Output(ctx, lora.StepUpload, &uploaded); err != nil {
 		return err
 	}
-	arn, err := d.place.CreateComponent(ctx, lora.ComponentSpec{
-		Name: d.Component, Endpoint: d.Endpoint, Base: d.Base, ArtifactURL: uploaded.URL,
-		Tags: map[string]string{
-			lora.TagJob: d.Mark, lora.TagAdapter: d.adapter.Name, lora.TagVersion: strconv.FormatInt(d.version.Number, 10),
-			lora.TagDigest: d.version.Digest, lora.TagTenant: d.adapter.Tenant,
-		},
-	})
+	bucket, key, _ := cloud.SplitURL(uploaded.URL) // where the archive was sent, whatever the place's bucket is by now
+	arn, err := d.place.CreateComponent(ctx, d.shipment(cloud.ObjectRef{Bucket: bucket, Key: key}).Spec())
 	note := "accepted"
 	if lora.KindOf(err) == lora.Conflict {
 		mine, tagErr := j.recognise(ctx, d)

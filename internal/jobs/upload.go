@@ -10,12 +10,10 @@ import (
 	"loradeck/internal/cloud"
 	"loradeck/internal/jobs/journal"
 	"loradeck/internal/lora"
+	"loradeck/internal/plan"
 )
 
-const (
-	partSize       = 16 << 20          // bytes; S3 takes 5 MiB to 5 GiB and at most 10,000 parts
-	metadataDigest = "loradeck-digest" // metadata of an artifact that holds its version's digest
-)
+const partSize = 16 << 20 // bytes; S3 takes 5 MiB to 5 GiB and at most 10,000 parts
 
 // upload sends the archive in parts. Its key is its digest, so one that is there with the right size is the right one.
 func (j *Jobs) upload(ctx context.Context, run *journal.Run) error {
@@ -68,7 +66,7 @@ func (j *Jobs) artifact(ctx context.Context, run *journal.Run, d deploy) (to clo
 	if err != nil {
 		return to, packed, fmt.Errorf("read place: %w", err)
 	}
-	return cloud.ObjectRef{Bucket: place.Bucket, Key: "adapters/" + d.adapter.Tenant + "/" + packed.Digest + ".tar.gz"}, packed, nil
+	return cloud.ObjectRef{Bucket: place.Bucket, Key: plan.ArtifactKey(d.adapter.Tenant, packed.Digest)}, packed, nil
 }
 
 // sendParts goes on with the upload that the last attempt began, or begins one, and completes it.
@@ -87,9 +85,7 @@ func (j *Jobs) sendParts(ctx context.Context, run *journal.Run, d deploy, to clo
 		}
 	}
 	if uploaded.UploadID == "" {
-		uploaded.UploadID, err = d.place.CreateUpload(ctx, to, map[string]string{
-			"loradeck-adapter": d.adapter.Name, "loradeck-version": strconv.FormatInt(d.version.Number, 10), metadataDigest: d.version.Digest,
-		})
+		uploaded.UploadID, err = d.place.CreateUpload(ctx, to, d.shipment(to).Metadata())
 		if err != nil {
 			return fmt.Errorf("begin the upload of %s: %w", to.URL(), err)
 		}
@@ -121,7 +117,7 @@ func (j *Jobs) sendParts(ctx context.Context, run *journal.Run, d deploy, to clo
 	if lora.KindOf(err) == lora.NotFound {
 		// Completing is not idempotent: when it was done and only its answer was lost, S3 no longer knows the upload.
 		head, headErr := d.place.Head(ctx, to)
-		if headErr == nil && head.Size == packed.Bytes && head.Metadata[metadataDigest] == d.version.Digest {
+		if headErr == nil && head.Size == packed.Bytes && head.Metadata[plan.DigestKey] == d.version.Digest {
 			return nil
 		}
 	}

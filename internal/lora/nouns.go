@@ -11,6 +11,8 @@ type Place struct {
 	Region  string
 	Local   bool // true for the built-in local platform
 	Near    bool // it answers from this machine, so it may be asked often
+	// Endpoint answers for all services, like http://127.0.0.1:8090; "" for AWS's own addresses.
+	Endpoint string
 }
 
 // Status is SageMaker's own word for the state of an endpoint or an inference component.

@@ -7,8 +7,8 @@ import (
 	"loradeck/internal/lora"
 )
 
-// CLI gives the calls as commands of the AWS CLI for a POSIX shell. Members travel as JSON, because the CLI reads other
-// arguments that begin with file:// or http:// as addresses to fetch.
+// CLI gives the calls as commands of the AWS CLI, version 1 or 2, for a POSIX shell. Members travel as JSON where the command
+// takes it, because the CLI reads other arguments that begin with file:// or http:// as addresses to fetch.
 func CLI(at lora.Place, calls []Call) string {
 	aws := "aws --region " + quoteShell(at.Region)
 	if at.Endpoint != "" {
@@ -32,10 +32,7 @@ func shellStep(aws string, c Call, seconds int) string {
 	case c.Operation == "UploadFile":
 		return shellUpload(aws, c)
 	case c.Operation == "InvokeEndpoint":
-		// The body goes through standard input: versions 1 and 2 of the CLI read a body given in JSON differently.
-		return fmt.Sprintf("printf %%s %s |\n  %s \\\n  --body fileb:///dev/stdin /dev/stdout", quoteShell(c.Input.Text("Body")), shellCall(aws, Call{
-			Service: c.Service, Operation: c.Operation, Input: c.Input.without("Body"),
-		}))
+		return shellAsk(aws, c)
 	case c.Until == InService:
 		return fmt.Sprintf("while sleep %d; status=$(%s \\\n  --query InferenceComponentStatus --output text); [ \"$status\" = Creating ]; do :; done\n", seconds, shellCall(aws, c)) +
 			"echo \"$status\""
@@ -51,7 +48,19 @@ func shellCall(aws string, c Call) string {
 	return aws + " " + c.Service + " " + spell(c.Operation, "-") + " --cli-input-json " + quoteShell(c.Input.JSON())
 }
 
-// shellUpload is the one command that takes no JSON.
+// shellAsk names its members one by one: invoke-endpoint is among the commands that take no JSON, since what it answers goes to
+// a file. The body goes through standard input, since the two versions of the CLI read a body among the arguments differently.
+func shellAsk(aws string, c Call) string {
+	command := "printf %s " + quoteShell(c.Input.Text("Body")) + " |\n  " + aws + " " + c.Service + " " + spell(c.Operation, "-")
+	for _, m := range c.Input {
+		if text, is := m.Value.(Text); is && m.Name != "Body" {
+			command += " \\\n  --" + spell(m.Name, "-") + " " + quoteShell(string(text))
+		}
+	}
+	return command + " \\\n  --body fileb:///dev/stdin /dev/stdout"
+}
+
+// shellUpload is of the CLI's own commands for S3, which take no JSON either.
 func shellUpload(aws string, c Call) string {
 	file := c.Input.Text("Filename")
 	if strings.HasPrefix(file, "-") {

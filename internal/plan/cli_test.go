@@ -119,17 +119,23 @@ func judge(t *testing.T, call plan.Call, words []string, body string) {
 		}
 		return
 	}
-	if words[2] != "--cli-input-json" {
-		t.Fatalf("%s: %q", call.Operation, words)
-	}
 	if words[1] != strings.ToLower(strings.Join(splitAtCapitals(call.Operation), "-")) {
 		t.Errorf("%s became %s", call.Operation, words[1])
 	}
-	input := decode(t, words[3]).(map[string]any)
-	if body != "" {
-		input["Body"] = body
+	if call.Operation == "InvokeEndpoint" {
+		want := []string{
+			"--endpoint-name", inSh(call.Input.Text("EndpointName")), "--inference-component-name", inSh(call.Input.Text("InferenceComponentName")),
+			"--content-type", "application/json", "--accept", "application/json", "--body", "fileb:///dev/stdin", "/dev/stdout",
+		}
+		if diff := cmp.Diff(want, words[2:]); diff != "" || body != call.Input.Text("Body") {
+			t.Errorf("%s\nwith %s", diff, body)
+		}
+		return
 	}
-	if diff := cmp.Diff(decode(t, call.Input.JSON()), any(input)); diff != "" {
+	if words[2] != "--cli-input-json" {
+		t.Fatalf("%s: %q", call.Operation, words)
+	}
+	if diff := cmp.Diff(decode(t, call.Input.JSON()), decode(t, words[3])); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -63,11 +63,6 @@ func (m Members) Text(name string) string {
 	return ""
 }
 
-// without gives the members but one.
-func (m Members) without(name string) Members {
-	return slices.DeleteFunc(slices.Clone(m), func(member Member) bool { return member.Name == name })
-}
-
 // Shipment is what is wished: a version of an adapter as a component of a base. Mark, Digest and Parts are not known before
 // there is a job, and the artifact's key not before the archive is packed; words in capitals stand for them then.
 type Shipment struct {

@@ -24,7 +24,7 @@ func TestBrowserEveryPage(t *testing.T) {
 	b.shows(b.heading("Base component tiny-llama-base"))
 	look(t, p, []view{
 		{"deck-empty", "/", "text=Deploy sample pirate"}, {"jobs-empty", "/jobs", "text=No jobs yet"},
-		{"uploads-empty", "/uploads", "text=No upload is open"},
+		{"uploads-empty", "/uploads", "text=No upload is open"}, {"adapters-empty", "/adapters", "text=No adapters yet"},
 		{"playground-empty", "/playground", "text=No adapter is in service"},
 	})
 
@@ -46,6 +46,7 @@ func TestBrowserEveryPage(t *testing.T) {
 	remove := "/remove?place=" + url.QueryEscape("aws:000000000000:us-east-1") + "&component=pirate-v1-tiny-llama-base"
 	look(t, p, []view{
 		{"deck", "/", "li.slot[data-state=proven] >> nth=1"}, {"job", "/jobs/1", "text=Proven >> nth=0"}, {"jobs", "/jobs", "table"},
+		{"jobs-narrowed", "/jobs?state=cancelled", "text=No such jobs"}, {"adapters", "/adapters", "table"}, {"adapter", "/adapters/1", "text=Version 1"},
 		{"playground", "/playground", "text=pirate v1"}, {"comparison", "/comparisons/1", "article >> nth=2"},
 		{"remove", remove, "text=What will happen"}, {"not-here", "/nothing", "text=There is no such page"},
 	})

@@ -131,9 +131,33 @@ func (q *Queries) AddVersion(ctx context.Context, arg AddVersionParams) (Version
 	return i, err
 }
 
+const keptUsesOfDigest = `-- name: KeptUsesOfDigest :one
+SELECT CAST((SELECT count(*) FROM version v JOIN adapter a ON a.id = v.adapter_id WHERE v.digest = ?1 AND a.removed_at IS NULL)
+    + (SELECT count(*) FROM upload u WHERE u.digest = ?1 AND u.ended_at IS NULL) AS INTEGER)
+`
+
+// How many versions of adapters that are kept, and open uploads, have this content.
+func (q *Queries) KeptUsesOfDigest(ctx context.Context, digest string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, keptUsesOfDigest, digest)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const liveDeploymentsOfAdapter = `-- name: LiveDeploymentsOfAdapter :one
+SELECT count(*) FROM deployment d JOIN version v ON v.id = d.version_id WHERE v.adapter_id = ? AND d.ended_at IS NULL
+`
+
+func (q *Queries) LiveDeploymentsOfAdapter(ctx context.Context, adapterID int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, liveDeploymentsOfAdapter, adapterID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const putAdapter = `-- name: PutAdapter :one
 INSERT INTO adapter (tenant, name, about, created_at) VALUES (?, ?, ?, ?)
-ON CONFLICT (tenant, name) DO UPDATE SET about = CASE WHEN excluded.about = '' THEN adapter.about ELSE excluded.about END
+ON CONFLICT (tenant, name) DO UPDATE SET about = CASE WHEN excluded.about = '' THEN adapter.about ELSE excluded.about END, removed_at = NULL
 RETURNING id, tenant, name, about, created_at, removed_at
 `
 
@@ -161,6 +185,20 @@ func (q *Queries) PutAdapter(ctx context.Context, arg PutAdapterParams) (Adapter
 		&i.RemovedAt,
 	)
 	return i, err
+}
+
+const removeAdapter = `-- name: RemoveAdapter :exec
+UPDATE adapter SET removed_at = ? WHERE id = ? AND removed_at IS NULL
+`
+
+type RemoveAdapterParams struct {
+	RemovedAt *int64
+	ID        int64
+}
+
+func (q *Queries) RemoveAdapter(ctx context.Context, arg RemoveAdapterParams) error {
+	_, err := q.db.ExecContext(ctx, removeAdapter, arg.RemovedAt, arg.ID)
+	return err
 }
 
 const setVersionArchive = `-- name: SetVersionArchive :exec

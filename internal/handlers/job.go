@@ -225,7 +225,7 @@ func aboutOf(r record, now time.Time) []templates.Fact {
 		return facts
 	}
 	facts = append(facts,
-		templates.Fact{Label: "Adapter", Value: r.label() + about(r.adapter.About)},
+		templates.Fact{Label: "Adapter", Value: r.label() + about(r.adapter.About), Href: adapterPath(r.adapter.ID)},
 		templates.Fact{Label: "Rank and size", Value: fmt.Sprintf("rank %d, alpha %g, %s", r.version.Rank, r.version.Alpha, lora.Bytes(r.version.Bytes))},
 		templates.Fact{Label: "Content", Value: "sha256 " + r.version.Digest, Mono: true},
 		templates.Fact{Label: "Component", Value: r.deployment.ComponentName, Mono: true},

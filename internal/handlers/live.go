@@ -230,6 +230,8 @@ func (h *Handlers) regions(c echo.Context) ([]region, error) {
 			view, err := h.uploadsView(ctx)
 			return templates.UploadsBody(view), err
 		}}}, nil
+	case "adapter":
+		return h.adapterRegions(c)
 	case "job", "comparison":
 		id, err := strconv.ParseInt(c.QueryParam("id"), 10, 64)
 		if err != nil {

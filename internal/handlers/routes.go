@@ -16,6 +16,13 @@ func (h *Handlers) routes() {
 	e.GET("/remove", h.askRemove)
 	e.POST("/remove", h.remove)
 
+	e.GET("/adapters", h.adapters)
+	e.GET("/adapters/:id", h.adapter)
+	e.GET("/adapters/:id/remove", h.askForget)
+	e.POST("/adapters/:id/remove", h.forgetAdapter)
+	e.GET("/adapters/:id/versions/:n/adapter.tar.gz", h.downloadVersion)
+	e.POST("/adapters/:id/versions/:n/deploy", h.deployVersion)
+
 	e.GET("/uploads", h.uploads)
 	e.GET("/uploads/:id", h.upload)
 	e.POST("/uploads/:id/deploy", h.deployUpload)

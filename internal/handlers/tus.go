@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -121,10 +122,14 @@ func (h *Handlers) tusAppend(c echo.Context) error {
 		return status(http.StatusBadRequest, lora.Errorf(lora.Invalid, "Send where the piece begins as Upload-Offset. HEAD on this address gives it."))
 	}
 	connection := http.NewResponseController(c.Response())
+	var left atomic.Bool
 	end, err := h.Desk.Append(r.Context(), id, n, offset, r.Body, func() {
-		// Only whoever takes the file over calls this: a deadline set at any other time would break a connection that lives on.
-		_ = connection.SetReadDeadline(time.Now())
+		left.Store(true)
+		_ = connection.SetReadDeadline(time.Now()) // a reader that waits for bytes has no other ear
 	})
+	if left.Load() {
+		c.Response().Header().Set("Connection", "close") // its deadline has passed for the next request too
+	}
 	if err != nil {
 		return tusTrouble(err)
 	}

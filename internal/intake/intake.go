@@ -272,7 +272,7 @@ func (d *Desk) Discard(ctx context.Context, id int64) error {
 	if err != nil {
 		return fmt.Errorf("discard upload %d: %w", id, err)
 	}
-	d.forget(id)
+	d.forget(id, true)
 	err = d.config.Spool.Upload(id).Discard()
 	if row.Digest != "" {
 		err = errors.Join(err, d.dropUnused(ctx, row.Digest))

@@ -130,7 +130,7 @@ func (d *Desk) keep(r *reception, u Upload, files *arriving, out []peft.LeftOut,
 	if err != nil {
 		return fmt.Errorf("upload %d: %w", u.ID, err)
 	}
-	err = d.end(u.ID, func(ctx context.Context, q *db.Queries, now int64) (int64, error) {
+	err = d.end(u.ID, false, func(ctx context.Context, q *db.Queries, now int64) (int64, error) {
 		return q.UploadReady(ctx, db.UploadReadyParams{Digest: digest, LeftOut: string(list), TouchedAt: now, ID: u.ID})
 	})
 	if err != nil {
@@ -141,14 +141,14 @@ func (d *Desk) keep(r *reception, u Upload, files *arriving, out []peft.LeftOut,
 
 // refuse ends an upload with the reason and removes what arrived: it can be of no use.
 func (d *Desk) refuse(r *reception, id int64, why error) error {
-	err := d.end(id, func(ctx context.Context, q *db.Queries, now int64) (int64, error) {
+	err := d.end(id, true, func(ctx context.Context, q *db.Queries, now int64) (int64, error) {
 		return q.RefuseUpload(ctx, db.RefuseUploadParams{Reason: lora.Message(why), LeftOut: "[]", TouchedAt: now, ID: id})
 	})
 	return errors.Join(err, r.parts.Discard())
 }
 
 // end stores how reading ended, unless somebody ended the upload first, and forgets what was kept in memory of it.
-func (d *Desk) end(id int64, write func(ctx context.Context, q *db.Queries, now int64) (int64, error)) error {
+func (d *Desk) end(id int64, hurry bool, write func(ctx context.Context, q *db.Queries, now int64) (int64, error)) error {
 	ctx := context.Background() // what was read is stored even when the desk closes now
 	err := d.config.DB.Write(ctx, func(q *db.Queries) error {
 		changed, err := write(ctx, q, db.Millis(d.config.Now()))
@@ -160,7 +160,7 @@ func (d *Desk) end(id int64, write func(ctx context.Context, q *db.Queries, now 
 	if err != nil {
 		return fmt.Errorf("end the reading of upload %d: %w", id, err)
 	}
-	d.forget(id)
+	d.forget(id, hurry)
 	d.changed(id)
 	return nil
 }

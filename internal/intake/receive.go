@@ -85,8 +85,9 @@ func over(u Upload) error {
 	return lora.Errorf(lora.Conflict, "This upload is complete already.")
 }
 
-// forget ends whatever is under way for an upload.
-func (d *Desk) forget(id int64) {
+// forget drops what is kept in memory of an upload. With hurry, whoever is still sending is asked to stop; when all has arrived
+// that must not be done, for it would break a connection that has only its answer to wait for.
+func (d *Desk) forget(id int64, hurry bool) {
 	d.mu.Lock()
 	r, there := d.open[id]
 	delete(d.open, id)
@@ -95,6 +96,9 @@ func (d *Desk) forget(id int64) {
 		return
 	}
 	r.stop()
+	if !hurry {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range r.turns {

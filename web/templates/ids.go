@@ -14,6 +14,7 @@ const (
 	IDUpload  = "upload"  // what has arrived and what the checks say
 	IDGate    = "gate"    // whether it can be deployed, and the calls that would be made
 	IDUploads = "uploads" // the list of open uploads
+	IDAdapter = "adapter" // one adapter's versions, deployments and jobs
 )
 
 // IDPane names pane n of the comparison on the page; panes count from 0.

@@ -1,6 +1,6 @@
 -- name: PutAdapter :one
 INSERT INTO adapter (tenant, name, about, created_at) VALUES (?, ?, ?, ?)
-ON CONFLICT (tenant, name) DO UPDATE SET about = CASE WHEN excluded.about = '' THEN adapter.about ELSE excluded.about END
+ON CONFLICT (tenant, name) DO UPDATE SET about = CASE WHEN excluded.about = '' THEN adapter.about ELSE excluded.about END, removed_at = NULL
 RETURNING *;
 
 -- name: VersionByDigest :one
@@ -30,3 +30,14 @@ FROM adapter a WHERE a.id < sqlc.arg(before) AND a.removed_at IS NULL ORDER BY a
 
 -- name: VersionsOf :many
 SELECT * FROM version WHERE adapter_id = ? ORDER BY number DESC;
+
+-- name: RemoveAdapter :exec
+UPDATE adapter SET removed_at = ? WHERE id = ? AND removed_at IS NULL;
+
+-- name: LiveDeploymentsOfAdapter :one
+SELECT count(*) FROM deployment d JOIN version v ON v.id = d.version_id WHERE v.adapter_id = ? AND d.ended_at IS NULL;
+
+-- How many versions of adapters that are kept, and open uploads, have this content.
+-- name: KeptUsesOfDigest :one
+SELECT CAST((SELECT count(*) FROM version v JOIN adapter a ON a.id = v.adapter_id WHERE v.digest = sqlc.arg(digest) AND a.removed_at IS NULL)
+    + (SELECT count(*) FROM upload u WHERE u.digest = sqlc.arg(digest) AND u.ended_at IS NULL) AS INTEGER);

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loradeck/internal/lora"
+	"loradeck/internal/plan"
 	"loradeck/web/templates"
 )
 
@@ -44,6 +45,9 @@ func (h *Handlers) askRemove(c echo.Context) error {
 	}
 	if !a.seen {
 		view.Will = []string{fmt.Sprintf("The inference component %s is not on endpoint %s; if it turns up meanwhile it is deleted. The deck forgets this deployment.", name, endpoint)}
+	}
+	if a.seen {
+		view.Twins = h.twins(place, plan.Remove(name))
 	}
 	if a.moving() {
 		view.Will = append(view.Will, "A job is at work on it. The removal waits until that has ended.")

@@ -146,6 +146,7 @@ func (h *Handlers) uploadView(ctx context.Context, id int64, form url.Values) (t
 		view.Checks, view.Against = &checks, chosen.base.Name
 	}
 	view.Gate = gateOf(view.Gate, u, chosen, report)
+	view.Gate.Twins = h.deployTwins(u, chosen, s)
 	view.Form = h.shipFormOf(u, chosen, bases, s)
 	return view, nil
 }

@@ -200,6 +200,15 @@ func (j *Jobs) Remove(ctx context.Context, placeID, component string) (db.Job, e
 	return job, nil
 }
 
+// Place says where calls to a place go. One that this deck was started without is an error of kind NotFound.
+func (j *Jobs) Place(id string) (lora.Place, error) {
+	place, err := j.place(id)
+	if err != nil {
+		return lora.Place{}, err
+	}
+	return place.Identity(), nil
+}
+
 func (j *Jobs) place(id string) (*cloud.Place, error) {
 	place, known := j.config.Places[id]
 	if !known {

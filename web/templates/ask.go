@@ -10,4 +10,5 @@ type Ask struct {
 	Stays  []string
 	Action string
 	Back   Link // the safe answer
+	Twins  Twins
 }

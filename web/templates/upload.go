@@ -38,8 +38,7 @@ type Gate struct {
 	Text  string // on the button
 	Why   string // why not yet
 	Fix   string // id of the finding to mend; "" for none
-	Boto3 string // the exact calls
-	CLI   string
+	Twins Twins
 }
 
 // ShipForm is what a person chooses before a deployment.

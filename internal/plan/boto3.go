@@ -44,7 +44,7 @@ func Boto3(at lora.Place, calls []Call) string {
 		}
 	}
 	for i, call := range calls {
-		fmt.Fprintf(&b, "\n# %d  %s\n%s\n", i+1, comment(call.Note), pythonStep(call, pause(at.Near)))
+		b.WriteString("\n" + comment(i+1, call.Note) + pythonStep(call, pause(at.Near)) + "\n")
 	}
 	return b.String()
 }

@@ -22,7 +22,7 @@ func CLI(at lora.Place, calls []Call) string {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		fmt.Fprintf(&b, "# %d  %s\n%s\n", i+1, comment(call.Note), shellStep(aws, call, pause(at.Near)))
+		b.WriteString(comment(i+1, call.Note) + shellStep(aws, call, pause(at.Near)) + "\n")
 	}
 	return b.String()
 }

@@ -8,8 +8,12 @@ import (
 	"unicode/utf16"
 )
 
-// width is how long a line may get before a value is broken over several; in columns.
-const width = 88
+// How long lines may get before they are broken where that can be done, in bytes. The texts stand in a narrow column: what a
+// note says should be read without scrolling, and of a call at least how it is built.
+const (
+	noteWidth = 46
+	callWidth = 56
+)
 
 // literal writes values. JSON and Python have the same braces, brackets and commas for what a call holds and differ in how
 // they quote a string, so that is what a literal is.
@@ -17,7 +21,7 @@ type literal func(string) string
 
 // write gives v as it stands after column characters of a line that is indented by indent.
 func (quote literal) write(v Value, indent string, column int) string {
-	if flat := quote.flat(v); column+len(flat) <= width {
+	if flat := quote.flat(v); column+len(flat) <= callWidth {
 		return flat
 	}
 	deeper := indent + "  "
@@ -105,14 +109,25 @@ func quoteShell(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// comment gives text for the rest of a line after "#": nothing in it can end the line.
-func comment(s string) string {
-	return strings.Map(func(r rune) rune {
+// comment gives the numbered note above a call, on as many lines as it needs. Nothing in it can end a line.
+func comment(number int, note string) string {
+	seen := strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, s)
+	}, note)
+	line := fmt.Sprintf("# %d ", number)
+	indent := "#" + strings.Repeat(" ", len(line)-1)
+	var b strings.Builder
+	for _, word := range strings.Fields(seen) {
+		if len(line)+1+len(word) > noteWidth && len(line) > len(indent) {
+			b.WriteString(line + "\n")
+			line = indent
+		}
+		line += " " + word
+	}
+	return b.String() + line + "\n"
 }
 
 // spell gives an operation's name as boto3 (by "_") and the AWS CLI (by "-") spell it.

@@ -67,7 +67,7 @@ func TestTheUploadProtocolIsSpokenToTheLetter(t *testing.T) {
 		{"the size", http.MethodHead, file, "", nil, 200, "Upload-Length: 20"},
 		{"no caching", http.MethodHead, file, "", nil, 200, "Cache-Control: no-store"},
 		{"another type", http.MethodPatch, file, "x", []string{"Content-Type: text/plain", "Upload-Offset: 0"}, 415, ""},
-		{"no offset", http.MethodPatch, file, "x", []string{bytes}, 400, ""},
+		{"no offset", http.MethodPatch, file, "x", []string{pieces}, 400, ""},
 		{"a gap", http.MethodPatch, file, "x", []string{pieces, "Upload-Offset: 7"}, 409, ""},
 		{"a piece", http.MethodPatch, file, "0123456789", []string{pieces, "Upload-Offset: 0"}, 204, "Upload-Offset: 10"},
 		{"where it ends", http.MethodHead, file, "", nil, 200, "Upload-Offset: 10"},

@@ -29,8 +29,19 @@ func main() {
 	default:
 		fmt.Fprintln(os.Stderr, "loradeck:", err)
 	}
-	if lora.KindOf(err) == lora.Invalid {
-		os.Exit(2) // usage
+	os.Exit(exitCode(err))
+}
+
+// exitCode is the status that the shell is told: an ending's own, 2 for wrong usage, 1 for every other error.
+func exitCode(err error) int {
+	var own ending
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &own):
+		return own.code
+	case lora.KindOf(err) == lora.Invalid:
+		return exitUsage
 	}
-	os.Exit(1)
+	return 1
 }

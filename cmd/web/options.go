@@ -19,7 +19,8 @@ import (
 
 // options are what the user asks for, by flag or by environment; a flag wins.
 type options struct {
-	command string // "", "local", "health", "version", "help"
+	command string // "", "local", "push", "health", "version", "help"
+	push    pushOptions
 
 	addr        string
 	localAddr   string // "none" for no local platform
@@ -47,6 +48,8 @@ const usage = `Loradeck: see, ship, prove and compare LoRA adapters that share o
 Usage
   loradeck [flags]          the dashboard, with the local platform
   loradeck local [flags]    the local platform alone, for other AWS clients
+  loradeck push PATH --adapter NAME --base NAME [flags]
+                            send an adapter to a running dashboard and deploy it
   loradeck health [flags]   exit 0 when the dashboard at --addr answers
   loradeck version          print the version
 
@@ -75,7 +78,21 @@ Others can be told how jobs end (Standard Webhooks)
                            holds whsec_BASE64, readable by its owner only; or      LORADECK_WEBHOOK_SECRET_FILE
                            the secret itself, which is never a flag's value        LORADECK_WEBHOOK_SECRET
 
-When ready it prints its addresses on stdout, and everything else as log lines on stderr.
+loradeck push takes a folder, a .zip or a .tar.gz, and goes on where it stopped when
+it is run again. Its flags
+  --adapter NAME           what the adapter is called
+  --base NAME              the base component it goes on
+  --place NAME             where that is, when several places have one of that name
+  --tenant NAME            whose it is, "default"
+  --component NAME         of the component to make, ADAPTER-vN-BASE
+  --url URL                the dashboard, http://127.0.0.1:8080                    LORADECK_URL
+  --token TOKEN            yours in its token file; none on loopback               LORADECK_TOKEN
+  --wait                   wait for the proof
+  --json                   print one JSON object at the end
+and its exit status: 0 proven (without --wait: accepted), 1 refused by the check,
+2 wrong usage or no connection, 3 failed, 4 no effect, 5 unclear, 130 stopped
+
+When ready the dashboard prints its addresses on stdout, and everything else as log lines on stderr.
 `
 
 var errHelp = errors.New("help was asked for")
@@ -88,10 +105,14 @@ func parseOptions(args []string, getenv func(string) string) (options, error) {
 	}
 	switch o.command {
 	case "", "local", "health", "version":
+	case "push":
+		var err error
+		o.push, err = parsePush(args, getenv)
+		return o, err
 	case "help":
 		return o, errHelp
 	default:
-		return o, lora.Errorf(lora.Invalid, "There is no command %q. The commands are local, health and version; loradeck --help shows them.", o.command)
+		return o, lora.Errorf(lora.Invalid, "There is no command %q. The commands are local, push, health and version; loradeck --help shows them.", o.command)
 	}
 
 	set := flag.NewFlagSet("loradeck", flag.ContinueOnError)

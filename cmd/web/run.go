@@ -50,6 +50,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return nil
 	case "health":
 		return checkHealth(ctx, o)
+	case "push":
+		return push(ctx, o.push, stdout, stderr)
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	if err := os.MkdirAll(o.data, 0o700); err != nil {

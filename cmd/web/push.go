@@ -32,7 +32,7 @@ func (e ending) Unwrap() error { return e.error }
 
 // pushed is what --json prints.
 type pushed struct {
-	Outcome    string             `json:"outcome"` // proven, accepted, refused, failed, no effect, unclear or stopped; "no connection" for what never began
+	Outcome    string             `json:"outcome"` // proven, accepted, refused, failed, no effect, unclear or stopped; "error" for what never began
 	Exit       int                `json:"exit"`
 	Message    string             `json:"message"`
 	Upload     *client.Upload     `json:"upload,omitempty"`
@@ -205,6 +205,6 @@ func (p *pusher) conclude(ctx context.Context, err error) {
 		r.Exit = exitUsage
 	}
 	r.Outcome = map[int]string{
-		exitRefused: "refused", exitUsage: "no connection", exitFailed: "failed", exitNoEffect: "no effect", exitUnclear: "unclear", exitStopped: "stopped",
+		exitRefused: "refused", exitUsage: "error", exitFailed: "failed", exitNoEffect: "no effect", exitUnclear: "unclear", exitStopped: "stopped",
 	}[r.Exit]
 }

@@ -120,8 +120,8 @@ func TestPushEndsAsItsProofDoes(t *testing.T) {
 		{"too faint to show", []string{weak, "--wait", "--adapter", "faint"}, exitNoEffect, "no effect", "no effect"},
 		{"of a kind that is not served", []string{folder(t, map[string][]byte{"adapter_config.json": withDora(t)}), "--adapter", "dora"}, exitRefused, "refused", "tiny-llama-base"},
 		{"no adapter", []string{notes, "--adapter", "notes"}, exitRefused, "refused", "notes.txt"},
-		{"no such base", []string{whole, "--adapter", "lost", "--base", "nowhere"}, exitUsage, "no connection", "nowhere"},
-		{"no such place", []string{whole, "--adapter", "lost", "--place", "mars"}, exitUsage, "no connection", "mars"},
+		{"no such base", []string{whole, "--adapter", "lost", "--base", "nowhere"}, exitUsage, "error", "nowhere"},
+		{"no such place", []string{whole, "--adapter", "lost", "--place", "mars"}, exitUsage, "error", "mars"},
 		{"the component's name is taken", []string{weak, "--adapter", "other", "--component", "sailor-v1-tiny-llama-base"}, exitFailed, "failed", "sailor-v1-tiny-llama-base"},
 	}
 	for _, step := range steps {

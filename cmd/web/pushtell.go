@@ -20,6 +20,7 @@ type teller struct {
 	began   time.Time
 	from    int64 // bytes that were there when it began
 	drawn   time.Time
+	shown   int64             // bytes on the bar
 	said    int64             // tenths of the total that have been told, without a bar
 	onBar   bool              // the bar stands on the line
 	told    map[string]string // states of the job's steps, as told
@@ -86,10 +87,10 @@ func (t *teller) sent(bytes int64) {
 		return
 	}
 	now := time.Now()
-	if now.Sub(t.drawn) < barEach && bytes < t.total {
+	if bytes == t.shown || now.Sub(t.drawn) < barEach && bytes < t.total {
 		return
 	}
-	t.drawn, t.onBar, t.blocked = now, true, false
+	t.drawn, t.shown, t.onBar, t.blocked = now, bytes, true, false
 	full := int(barWidth * bytes / t.total)
 	text := fmt.Sprintf("[%s%s] %3d %%  %s of %s", strings.Repeat("=", full), strings.Repeat(" ", barWidth-full), 100*bytes/t.total, lora.Bytes(bytes), lora.Bytes(t.total))
 	if spent := now.Sub(t.began).Seconds(); spent > 1 && bytes > t.from {

@@ -218,6 +218,12 @@ func TestAVersionIsDeployedByItsID(t *testing.T) {
 		t.Errorf("after the cancel %d are live, want 2", len(list.Deployments))
 	}
 	p.call(t, http.MethodDelete, fmt.Sprintf("/api/v1/deployments/%d", second.ID), "", http.StatusConflict, nil)
+	d.write(t, func(q *db.Queries) error {
+		now := db.Millis(d.now)
+		return q.RemoveAdapter(t.Context(), db.RemoveAdapterParams{RemovedAt: &now, ID: adapters.Adapters[0].ID})
+	})
+	p.call(t, http.MethodGet, of, "", http.StatusOK, nil)
+	faulty(t, p.call(t, http.MethodPost, "/api/v1/deployments", ask, http.StatusConflict, nil), lora.Conflict) // its files have gone
 }
 
 func TestErrorsOfTheAPIHaveOneShape(t *testing.T) {

@@ -9,16 +9,19 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loradeck/internal/db"
+	"loradeck/internal/hook"
 )
 
 // adapterAnswer is an adapter as the API shows it.
 type adapterAnswer struct {
-	ID        int64     `json:"id"`
-	Tenant    string    `json:"tenant"`
-	Name      string    `json:"name"`
-	About     string    `json:"about"`
-	Versions  int64     `json:"versions"` // how many it has
-	CreatedAt time.Time `json:"created_at"`
+	ID        int64      `json:"id"`
+	Tenant    string     `json:"tenant"`
+	Name      string     `json:"name"`
+	About     string     `json:"about"`
+	Versions  int64      `json:"versions"` // how many it has
+	CreatedAt time.Time  `json:"created_at"`
+	RemovedAt *time.Time `json:"removed_at"` // null while its files are kept
+	Page      string     `json:"page"`
 }
 
 // adapterList is one page of adapters, newest first.
@@ -62,7 +65,10 @@ func (h *Handlers) listAdapters(c echo.Context) error {
 }
 
 func tellAdapter(row db.Adapter, versions int64) adapterAnswer {
-	return adapterAnswer{ID: row.ID, Tenant: row.Tenant, Name: row.Name, About: row.About, Versions: versions, CreatedAt: db.Time(row.CreatedAt).UTC()}
+	return adapterAnswer{
+		ID: row.ID, Tenant: row.Tenant, Name: row.Name, About: row.About, Versions: versions, CreatedAt: db.Time(row.CreatedAt).UTC(),
+		RemovedAt: hook.Instant(row.RemovedAt), Page: adapterPath(row.ID),
+	}
 }
 
 // adapterOf reads the adapter that a request names, and its versions, newest first.

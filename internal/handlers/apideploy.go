@@ -129,6 +129,9 @@ func (h *Handlers) versionToShip(ctx context.Context, id int64, source jobs.Sour
 	if err != nil {
 		return source, fmt.Errorf("read the adapter of version %d: %w", id, err)
 	}
+	if owner.RemovedAt != nil {
+		return source, lora.Errorf(lora.Conflict, "%s has been removed, and its files with it. Send the adapter again.", owner.Name)
+	}
 	source.Digest = version.Digest
 	return named(source, owner.Name, owner.Tenant), nil
 }

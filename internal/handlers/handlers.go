@@ -1,5 +1,5 @@
 // Package handlers is where HTTP comes in and HTML goes out: one file per page noun, every route in routes.go, every error
-// through errors.go, every live update through live.go.
+// through errors.go, every live update through live.go. Programs get JSON (api*.go, offers.go, tus.go) as openapi.json says.
 //
 // A handler parses, makes one call, and renders. It speaks to no place, holds no SQL and no rule of what a job does; what a
 // word on the screen means is settled in lora, how it looks in templates. Nothing that matters is kept here: whatever a page

@@ -93,7 +93,7 @@ func TestBrowserCancelAtEachStepSaysWhatRemains(t *testing.T) {
 			b.shows(b.heading("Base component tiny-llama-base").First())
 			files := sampleFiles(t)
 			files["README.md"] = []byte("# stopped at " + c.step) // content of its own, or its artifact would be there already
-			drop(b, folder(t, "stop-"+c.step, files))
+			drop(b, folderOf(t, "stop-"+c.step, files))
 			b.shows(b.heading("stop-" + c.step))
 			arrived(b)
 			b.open(b.URL() + "?base=" + url.QueryEscape("aws:111111111111:us-east-1 tiny-llama-base"))

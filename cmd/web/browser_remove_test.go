@@ -47,7 +47,7 @@ func TestBrowserTwoBrowsersSeeTheSameLive(t *testing.T) {
 	one.shows(one.heading("Deploy json v1"))
 
 	// The other's deck was opened before, and nobody touches it.
-	tray := other.GetByRole("complementary", playwright.PageGetByRoleOptions{Name: "Running jobs", Exact: playwright.Bool(true)})
+	tray := other.GetByRole("complementary", playwright.PageGetByRoleOptions{Name: "Add adapters and what is running", Exact: playwright.Bool(true)})
 	other.reads(tray, "Deploy json v1")
 	other.click(tray.GetByRole("link"))
 	other.shows(other.heading("Deploy json v1"))

@@ -39,8 +39,8 @@ func sampleFiles(t *testing.T) map[string][]byte {
 	return files
 }
 
-// folder writes files into a folder of that name and gives its path.
-func folder(t *testing.T, name string, files map[string][]byte) string {
+// folderOf writes files into a folder of that name and gives its path.
+func folderOf(t *testing.T, name string, files map[string][]byte) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), name)
 	for file, content := range files {
@@ -122,7 +122,7 @@ func TestBrowserDroppedAdapterIsProvenAndCompared(t *testing.T) {
 	withMore["optimizer.pt"] = []byte("not needed")
 	withMore["checkpoint-5/adapter_config.json"] = []byte("{}")
 	drops := []struct{ name, path string }{
-		{"from-folder", folder(t, "from-folder", withMore)},
+		{"from-folder", folderOf(t, "from-folder", withMore)},
 		{"from-zip", zipped(t, "from-zip.zip", inFolder)},
 		{"from-tar", tarred(t, "from-tar.tar.gz", sampleFiles(t))},
 	}
@@ -166,7 +166,7 @@ func large(t *testing.T, name string, size int) (dir string, sum [32]byte) {
 	_, err = io.CopyN(&weights, rand.Reader, int64(size))
 	must(t, err)
 	files := map[string][]byte{"adapter_config.json": sampleFiles(t)["adapter_config.json"], "adapter_model.safetensors": weights.Bytes()}
-	return folder(t, name, files), sha256.Sum256(weights.Bytes())
+	return folderOf(t, name, files), sha256.Sum256(weights.Bytes())
 }
 
 // keptWeights gives the digests of all weights that became versions in the data folder.
@@ -337,7 +337,7 @@ func TestBrowserBadAdaptersAreRefusedWithTheReason(t *testing.T) {
 			b := openTab(t)
 			b.open(p.url)
 			b.reads(b.Locator("[data-connection]"), "Live")
-			drop(b, folder(t, c.name, c.files))
+			drop(b, folderOf(t, c.name, c.files))
 			b.shows(b.heading(c.name))
 			blocked := b.Locator("#upload li[data-state=failed]")
 			b.reads(blocked.First(), "Blocks deploy")
@@ -362,7 +362,7 @@ func TestBrowserBadAdaptersAreRefusedWithTheReason(t *testing.T) {
 		b.expects("status of 422")
 		b.open(p.url)
 		b.reads(b.Locator("[data-connection]"), "Live")
-		drop(b, folder(t, "photos", map[string][]byte{"a.jpg": []byte("x")}))
+		drop(b, folderOf(t, "photos", map[string][]byte{"a.jpg": []byte("x")}))
 		b.reads(b.GetByRole("alert"), "This is no PEFT adapter")
 		axe(b)
 		b.click(b.button("Dismiss"))

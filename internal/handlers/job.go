@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -306,9 +307,9 @@ func triesOf(r record, now time.Time) []templates.Try {
 		}
 		outcome := map[string]string{
 			"running": "under way", "done": "done", "failed": "failed", "again": "to be tried again",
-			"crashed": "cut off when the program ended", "stopped": "stopped in good order with the program",
+			"crashed": "cut off when the program ended", "stopped": "stopped in good order with the program", "cancelled": "stopped by the cancel",
 		}[a.Outcome]
-		if a.Reason != "" && a.Outcome != "crashed" && a.Outcome != "stopped" {
+		if a.Reason != "" && !slices.Contains([]string{"crashed", "stopped", "cancelled"}, a.Outcome) {
 			outcome += ": " + a.Reason
 		}
 		tries = append(tries, templates.Try{
@@ -332,7 +333,7 @@ func attemptState(outcome string) templates.State {
 		return templates.State{Mark: "done", Word: "done"}
 	case "running":
 		return templates.State{Mark: "running", Word: "running"}
-	case "stopped", "crashed":
+	case "stopped", "crashed", "cancelled":
 		return templates.State{Mark: "skipped", Word: outcome}
 	}
 	return templates.State{Mark: "failed", Word: "failed"}

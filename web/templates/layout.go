@@ -32,6 +32,6 @@ func (s Shell) places() string { return strings.Join(s.Places, " + ") }
 // way — is never interrupted by moving on.
 const boost = `{"select":"#page","target":"#page","swap":"outerHTML"}`
 
-// htmxConfig leaves open what a reader has unfolded when a frame comes, and turns off what the content policy would block or what the pages do not use. The
+// htmxConfig leaves open what a reader has unfolded when a frame comes, and turns off what the content policy would block or what the pages do not use: settling would copy style attributes. The
 // socket stays open in a hidden tab, so that its title and state are true when one comes back.
-const htmxConfig = `{"extensions":"ws","includeIndicatorCSS":false,"morphIgnore":["data-htmx-powered","open"],"ws":{"pauseOnBackground":false,"reconnectDelay":300,"reconnectMaxDelay":5000}}`
+const htmxConfig = `{"extensions":"ws","includeIndicatorCSS":false,"defaultSettleDelay":0,"morphIgnore":["data-htmx-powered","open"],"ws":{"pauseOnBackground":false,"reconnectDelay":300,"reconnectMaxDelay":5000}}`

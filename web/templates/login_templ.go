@@ -44,7 +44,7 @@ func LoginPage(s Shell, l Login) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<h1>Sign in</h1><form class=\"panel panel__body stack\" method=\"post\" action=\"/login\"><input type=\"text\" name=\"who\" value=\"loradeck\" autocomplete=\"username\" hidden> <input type=\"hidden\" name=\"next\" value=\"")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<h1>Sign in</h1><form class=\"panel panel__body stack\" method=\"post\" action=\"/login\" hx-boost=\"false\"><input type=\"text\" name=\"who\" value=\"loradeck\" autocomplete=\"username\" hidden> <input type=\"hidden\" name=\"next\" value=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -51,7 +51,7 @@ func (h *Handlers) tray(ctx context.Context) (templates.Tray, error) {
 		return t, err
 	}
 	for _, u := range waiting {
-		entry := templates.TrayUpload{ID: "tray-upload-" + strconv.FormatInt(u.ID, 10), Href: uploadPath(u.ID), Title: u.Name, Now: "ready to deploy", Done: "1", Total: "1"}
+		entry := templates.TrayUpload{ID: "tray-upload-" + strconv.FormatInt(u.ID, 10), Href: uploadPath(u.ID), Title: u.Name, Now: "not deployed yet", Done: "1", Total: "1"}
 		if u.State != intake.Ready {
 			entry.Now = fmt.Sprintf("%d %% of %s", percent(u), lora.Bytes(u.ToSend))
 			entry.Done, entry.Total = strconv.FormatInt(u.Received, 10), strconv.FormatInt(max(u.ToSend, 1), 10)

@@ -57,6 +57,7 @@ type story struct {
 	name  string
 	ready func(ctx context.Context, r *rig, a adapter) error // what comes before the kills
 	begin func(ctx context.Context, r *rig, a adapter) (job string, err error)
+	only  string // the one step to kill in; "" for all
 	state string // of the job in the end
 	want  expected
 }
@@ -87,6 +88,26 @@ func stories(t *testing.T) []story {
 				return r.post(ctx, "/remove?"+url.Values{"place": {place}, "component": {a.component()}}.Encode(), nil)
 			},
 			state: "done", want: expected{objects: 1, proofs: 1},
+		},
+		{
+			name:  "cancel",
+			ready: func(context.Context, *rig, adapter) error { return nil },
+			begin: func(ctx context.Context, r *rig, a adapter) (string, error) {
+				job, err := r.deploy(ctx, a, files)
+				if err != nil {
+					return "", err
+				}
+				err = await(ctx, "the proof begins", func() (bool, error) {
+					n, err := r.rows(ctx, "SELECT count(*) FROM step WHERE job_id = ? AND name = 'prove' AND state = 'running'", filepath.Base(job))
+					return n > 0, err
+				})
+				if err != nil {
+					return "", err
+				}
+				_, err = r.post(ctx, job+"/cancel", nil)
+				return job, err
+			},
+			only: "clean up", state: "cancelled", want: expected{objects: 1},
 		},
 	}
 }
@@ -129,7 +150,7 @@ func rehearse(t *testing.T, p *platform, s story) []instant {
 	var found []instant
 	r.proxy.watch(func(c call) {
 		step := r.stepNow(ctx)
-		if slices.Contains(watchers, c.operation) {
+		if slices.Contains(watchers, c.operation) || s.only != "" && step != s.only {
 			return
 		}
 		mu.Lock()

@@ -842,6 +842,32 @@ func (q *Queries) SaveStepOutput(ctx context.Context, arg SaveStepOutputParams) 
 	return err
 }
 
+const setAttempt = `-- name: SetAttempt :exec
+UPDATE attempt SET outcome = ?, reason = ?, ended_at = ? WHERE job_id = ? AND step = ? AND number = ?
+`
+
+type SetAttemptParams struct {
+	Outcome string
+	Reason  string
+	EndedAt *int64
+	JobID   int64
+	Step    int64
+	Number  int64
+}
+
+// What an attempt is while it only waits for others, and again when its turn has come: a crash meanwhile finds it stopped.
+func (q *Queries) SetAttempt(ctx context.Context, arg SetAttemptParams) error {
+	_, err := q.db.ExecContext(ctx, setAttempt,
+		arg.Outcome,
+		arg.Reason,
+		arg.EndedAt,
+		arg.JobID,
+		arg.Step,
+		arg.Number,
+	)
+	return err
+}
+
 const startAttempt = `-- name: StartAttempt :one
 INSERT INTO attempt (job_id, step, number, started_at, outcome)
 VALUES (?1, ?2, (SELECT coalesce(max(a.number), 0) + 1 FROM attempt a WHERE a.job_id = ?1 AND a.step = ?2), ?3, 'running')

@@ -41,8 +41,8 @@ type Jobs struct {
 	config  Config
 	journal *journal.Runner
 
-	mu      sync.Mutex // guards proving
-	proving map[string]*sync.Mutex
+	mu      sync.Mutex               // guards proving
+	proving map[string]chan struct{} // by place and base: whoever proves holds a value
 }
 
 // New makes the jobs. Nothing runs until Run is called.
@@ -50,7 +50,7 @@ func New(config Config) *Jobs {
 	if config.Moved == nil {
 		config.Moved = func(string) {}
 	}
-	j := &Jobs{config: config, proving: map[string]*sync.Mutex{}}
+	j := &Jobs{config: config, proving: map[string]chan struct{}{}}
 	j.journal = journal.New(journal.Config{
 		DB: config.DB, Hub: config.Hub, Log: config.Log, Kinds: []journal.Kind{j.logged(j.deployKind()), j.logged(j.removeKind())}, Ended: config.Ended,
 	})

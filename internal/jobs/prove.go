@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"loradeck/internal/check"
@@ -31,14 +30,11 @@ func (j *Jobs) prove(ctx context.Context, run *journal.Run) error {
 	if err != nil {
 		return err
 	}
-	turn := j.turn(run.Job.PlaceID, d.Base)
-	if !turn.TryLock() {
-		if err := run.Note(ctx, "waiting for another proof on %s", d.Base); err != nil {
-			return err
-		}
-		turn.Lock()
+	leave, err := j.awaitTurn(ctx, run, d.Base)
+	if err != nil {
+		return err
 	}
-	defer turn.Unlock()
+	defer leave()
 
 	p := prover{jobs: j, run: run, deploy: d}
 	if err := p.look(ctx); err != nil {
@@ -61,15 +57,39 @@ func (j *Jobs) prove(ctx context.Context, run *journal.Run) error {
 	return p.store(ctx, result)
 }
 
-// turn gives the lock that the proofs on one base share.
-func (j *Jobs) turn(placeID, base string) *sync.Mutex {
+// awaitTurn waits until no other proof on the base is under way, or the step's context ends. Call leave afterwards.
+func (j *Jobs) awaitTurn(ctx context.Context, run *journal.Run, base string) (leave func(), err error) {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	key := placeID + " " + base
+	key := run.Job.PlaceID + " " + base
 	if j.proving[key] == nil {
-		j.proving[key] = &sync.Mutex{}
+		j.proving[key] = make(chan struct{}, 1)
 	}
-	return j.proving[key]
+	turn := j.proving[key]
+	j.mu.Unlock()
+	leave = func() { <-turn }
+	select {
+	case turn <- struct{}{}:
+		return leave, nil
+	default:
+	}
+	mine := false
+	err = run.Wait(ctx, "waiting for another proof on "+base, func() {
+		select {
+		case turn <- struct{}{}:
+			mine = true
+		case <-ctx.Done():
+		}
+	})
+	switch {
+	case err != nil && mine:
+		leave()
+		return nil, err
+	case err != nil:
+		return nil, err
+	case !mine:
+		return nil, context.Cause(ctx)
+	}
+	return leave, nil
 }
 
 // prover is one proof under way.

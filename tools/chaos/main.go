@@ -85,8 +85,12 @@ func run(ctx context.Context, binary string, n int, seed uint64) (kills int, err
 	}
 	for i, a := range adapters {
 		state, err := r.ended(ctx, jobs[i])
-		if err != nil || state != "done" {
-			return kills, fmt.Errorf("%s: job is %s: %w", a.name, state, err)
+		if err != nil {
+			return kills, err
+		}
+		if state != "done" {
+			reason, _ := r.text(ctx, "SELECT reason FROM job WHERE id = ?", filepath.Base(jobs[i]))
+			return kills, fmt.Errorf("%s: job is %s: %s", a.name, state, reason)
 		}
 		if err := r.count(ctx, p, a, expected{components: 1, objects: 1, deployments: 1, proofs: 1}); err != nil {
 			return kills, err

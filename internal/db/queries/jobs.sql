@@ -51,6 +51,10 @@ RETURNING number;
 -- name: EndAttempt :exec
 UPDATE attempt SET outcome = ?, reason = ?, ended_at = ? WHERE job_id = ? AND step = ? AND number = ?;
 
+-- What an attempt is while it only waits for others, and again when its turn has come: a crash meanwhile finds it stopped.
+-- name: SetAttempt :exec
+UPDATE attempt SET outcome = ?, reason = ?, ended_at = ? WHERE job_id = ? AND step = ? AND number = ?;
+
 -- name: CrashOpenAttempts :exec
 UPDATE attempt SET outcome = 'crashed', reason = ?, ended_at = ? WHERE job_id = ? AND outcome = 'running';
 

@@ -185,3 +185,30 @@ func TestARetryMayGoBackToAnEarlierStepAndWaitsForNobodyElse(t *testing.T) {
 		t.Errorf("job is %s, the first step ran %d times", job.State, firsts)
 	}
 }
+
+func TestACrashWhileWaitingForOthersCostsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	begun := make(chan struct{}, 1)
+	step := does("queue", func(ctx context.Context, run *journal.Run) error {
+		return run.Wait(ctx, "waiting", func() {
+			begun <- struct{}{}
+			<-ctx.Done()
+		})
+	})
+	r, stop := b.start(step)
+	id := b.add(r, "c").ID
+	<-begun
+	attempts, err := b.db.Read().Attempts(t.Context(), id)
+	if err != nil || len(attempts) != 1 || attempts[0].Outcome != "stopped" {
+		t.Errorf("while it waits a crash would find %+v, %v", attempts, err)
+	}
+	stop()
+	b.start(does("queue", func(ctx context.Context, run *journal.Run) error { return run.Wait(ctx, "waiting", func() {}) }))
+	if job := b.ended(id); job.State != lora.JobDone {
+		t.Errorf("job is %s", job.State)
+	}
+	if got := b.outcomes(id); got[len(got)-1] == "stopped" {
+		t.Errorf("the attempts ended as %v", got)
+	}
+}

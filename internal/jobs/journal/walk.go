@@ -17,6 +17,7 @@ type Run struct {
 
 	runner  *Runner
 	step    int64
+	number  int64 // of the attempt
 	note    string
 	output  any
 	commits []func(ctx context.Context, q *db.Queries) error
@@ -60,6 +61,29 @@ func (r *Run) Note(ctx context.Context, format string, args ...any) error {
 	}
 	r.runner.changed(r.Job.ID)
 	return nil
+}
+
+// Wait shows a line and does wait, which only waits for others to be done. The program may end meanwhile without costing the
+// step an attempt: many jobs can stand in one line, and none of them is why it ended.
+func (r *Run) Wait(ctx context.Context, note string, wait func()) error {
+	if err := r.Note(ctx, "%s", note); err != nil {
+		return err
+	}
+	now := db.Millis(r.runner.config.Now())
+	set := func(outcome, reason string, endedAt *int64) error {
+		err := r.runner.config.DB.Write(ctx, func(q *db.Queries) error {
+			return q.SetAttempt(ctx, db.SetAttemptParams{Outcome: outcome, Reason: reason, EndedAt: endedAt, JobID: r.Job.ID, Step: r.step, Number: r.number})
+		})
+		if err != nil {
+			return fmt.Errorf("store that job %d waits: %w", r.Job.ID, err)
+		}
+		return nil
+	}
+	if err := set("stopped", "It was waiting for its turn.", &now); err != nil {
+		return err
+	}
+	wait()
+	return set("running", "", nil)
 }
 
 // Save stores the step's output now, so that it is there after a crash: an upload's id, the parts sent so far.
@@ -137,6 +161,7 @@ func (r *Runner) try(ctx context.Context, step Step, run *Run, last bool) (goOn 
 	if err != nil || diverted {
 		return false, err
 	}
+	run.number = number
 	r.changed(run.Job.ID)
 
 	attempts := int64(step.Attempts)

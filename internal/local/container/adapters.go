@@ -45,33 +45,37 @@ func (c *Container) index(name string) int {
 	return -1
 }
 
-// load registers an adapter. One loads at a time, so that of several calls with one name exactly one succeeds.
-func (c *Container) load(ctx context.Context, name, source string) *refusal {
+// load registers an adapter; again lets it take the place of one with its name. One loads at a time, so that of several
+// calls with one name exactly one succeeds.
+func (c *Container) load(ctx context.Context, name, source string, again bool) *refusal {
 	if name == "" || source == "" {
-		return &refusal{http.StatusBadRequest, "InvalidUserInput", "Both 'lora_name' and 'lora_path' must be provided."}
+		return &refusal{status: http.StatusBadRequest, kind: "InvalidUserInput", message: "Both 'lora_name' and 'lora_path' must be provided."}
 	}
 	c.loading.Lock()
 	defer c.loading.Unlock()
-	if _, taken := c.registered(name); taken {
-		return &refusal{http.StatusBadRequest, "InvalidUserInput", fmt.Sprintf("The lora adapter '%s' has already been loaded.", name)}
-	}
-	if !c.settings.enableLora {
-		return loadFailure("LoRA is not enabled. Use --enable-lora to enable LoRA.")
-	}
-	if !filepath.IsAbs(source) {
+	_, taken := c.registered(name)
+	switch {
+	case taken && !again:
+		return c.dialect.taken(name)
+	case c.dialect.ownName && name == c.settings.served:
+		return &refusal{status: http.StatusBadRequest, kind: "InvalidUserInput", message: fmt.Sprintf("The lora adapter '%s' conflicts with a served base model.", name)}
+	case !c.settings.enableLora:
+		return c.dialect.worded(loadFailure("LoRA is not enabled. Use --enable-lora to enable LoRA."))
+	case !filepath.IsAbs(source):
 		// vLLM would ask the model hub and, getting nothing, go on with the name as a path.
-		return &refusal{
-			http.StatusNotFound, "NotFoundError",
-			fmt.Sprintf("Call to add_lora method failed: Loading lora %s failed: No adapter found for %s", name, source),
-		}
+		return c.dialect.worded(noAdapter(name, source))
 	}
 	deltas, refused := c.decode(name, source)
+	if refused == nil && taken {
+		c.forget(ctx, name)
+	}
 	if refused == nil && len(deltas) > 0 {
 		if err := c.engine.AddAdapter(name, deltas); err != nil {
 			refused = loadFailure("%s", err)
 		}
 	}
 	if refused != nil {
+		refused = c.dialect.worded(refused)
 		c.log.WarnContext(ctx, "adapter refused", "adapter", name, "err", refused.message)
 		return refused
 	}
@@ -86,6 +90,15 @@ func (c *Container) load(ctx context.Context, name, source string) *refusal {
 func (c *Container) unload(ctx context.Context, name string) *refusal {
 	c.loading.Lock()
 	defer c.loading.Unlock()
+	if !c.forget(ctx, name) {
+		return &refusal{status: http.StatusNotFound, kind: "NotFoundError", message: fmt.Sprintf("The lora adapter '%s' cannot be found.", name)}
+	}
+	c.log.InfoContext(ctx, "adapter unregistered", "adapter", name)
+	return nil
+}
+
+// forget takes an adapter out of the list and the engine; false when there is none. The caller holds c.loading.
+func (c *Container) forget(ctx context.Context, name string) bool {
 	c.mu.Lock()
 	i := c.index(name)
 	effective := i >= 0 && c.adapters[i].Modules > 0
@@ -93,16 +106,12 @@ func (c *Container) unload(ctx context.Context, name string) *refusal {
 		c.adapters = append(c.adapters[:i:i], c.adapters[i+1:]...)
 	}
 	c.mu.Unlock()
-	if i < 0 {
-		return &refusal{http.StatusNotFound, "NotFoundError", fmt.Sprintf("The lora adapter '%s' cannot be found.", name)}
-	}
 	if effective {
 		if err := c.engine.RemoveAdapter(name); err != nil {
 			c.log.ErrorContext(ctx, "engine kept an adapter", "adapter", name, "err", err)
 		}
 	}
-	c.log.InfoContext(ctx, "adapter unregistered", "adapter", name)
-	return nil
+	return i >= 0
 }
 
 // shownName is the name in the texts of /adapters: the alias header changes them and nothing else.
@@ -116,7 +125,7 @@ func shownName(r *http.Request, name string) string {
 // register serves POST /adapters: name and src as JSON, whatever the content type says, or in the query when the body is no
 // JSON. preload and pin are checked and ignored.
 func (c *Container) register(w http.ResponseWriter, r *http.Request) {
-	body, ok := readBody(w, r)
+	body, ok := c.readBody(w, r)
 	if !ok {
 		return
 	}
@@ -128,19 +137,19 @@ func (c *Container) register(w http.ResponseWriter, r *http.Request) {
 	fields, isObject := value.(*object)
 	if !isObject {
 		const class = "SageMakerRegisterLoRAAdapterRequest"
-		refuse(w, invalid(string(compact([]any{complaint("model_type", nil, "Input should be a valid dictionary or instance of "+class, value, "class_name", class)}))))
+		c.refuse(w, invalid(string(compact([]any{complaint("model_type", nil, "Input should be a valid dictionary or instance of "+class, value, "class_name", class)}))))
 		return
 	}
 	if query, isQuery := input.(string); isQuery && len(fields.keys) > 0 {
 		input = query
 	}
 	if faults := checkRegistration(fields, input); len(faults) > 0 {
-		refuse(w, invalid(string(compact(faults))))
+		c.refuse(w, invalid(string(compact(faults))))
 		return
 	}
 	name, src := fields.get("name").(string), fields.get("src").(string)
-	if refused := c.load(r.Context(), name, src); refused != nil {
-		refuse(w, refused)
+	if refused := c.load(r.Context(), name, src, false); refused != nil {
+		c.refuse(w, refused)
 		return
 	}
 	plain(w, http.StatusOK, fmt.Sprintf("Adapter %s registered", shownName(r, name)))
@@ -211,23 +220,26 @@ func checkRegistration(fields *object, input any) []any {
 func (c *Container) unregister(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/adapters/")
 	if refused := c.unload(r.Context(), name); refused != nil {
-		refuse(w, refused)
+		c.refuse(w, refused)
 		return
 	}
 	plain(w, http.StatusOK, fmt.Sprintf("Adapter %s unregistered", shownName(r, name)))
 }
 
-// v1Load and v1Unload are vLLM's own routes, which the image keeps beside /adapters.
+// v1Load and v1Unload are vLLM's own routes, which the image keeps beside /adapters. Loading in place is theirs alone: the
+// image drops load_inplace from /adapters (recordings).
 func (c *Container) v1Load(w http.ResponseWriter, r *http.Request) {
 	fields, ok := c.v1Fields(w, r, "lora_name", "lora_path")
 	if !ok {
 		return
 	}
-	if refused := c.load(r.Context(), fields["lora_name"], fields["lora_path"]); refused != nil {
-		refuse(w, refused)
+	name, path := fields.get("lora_name").(string), fields.get("lora_path").(string)
+	again, _ := asBoolean(fields.get("load_inplace"))
+	if refused := c.load(r.Context(), name, path, again && c.dialect.inPlace); refused != nil {
+		c.refuse(w, refused)
 		return
 	}
-	plain(w, http.StatusOK, fmt.Sprintf("Success: LoRA adapter '%s' added successfully.", fields["lora_name"]))
+	plain(w, http.StatusOK, fmt.Sprintf("Success: LoRA adapter '%s' added successfully.", name))
 }
 
 func (c *Container) v1Unload(w http.ResponseWriter, r *http.Request) {
@@ -235,63 +247,53 @@ func (c *Container) v1Unload(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if fields["lora_name"] == "" {
-		refuse(w, &refusal{http.StatusBadRequest, "InvalidUserInput", "'lora_name' needs to be provided to unload a LoRA adapter."})
+	name := fields.get("lora_name").(string)
+	if name == "" {
+		c.refuse(w, &refusal{status: http.StatusBadRequest, kind: "InvalidUserInput", message: "'lora_name' needs to be provided to unload a LoRA adapter."})
 		return
 	}
-	if refused := c.unload(r.Context(), fields["lora_name"]); refused != nil {
-		refuse(w, refused)
+	if refused := c.unload(r.Context(), name); refused != nil {
+		c.refuse(w, refused)
 		return
 	}
-	plain(w, http.StatusOK, fmt.Sprintf("Success: LoRA adapter '%s' removed successfully.", fields["lora_name"]))
+	plain(w, http.StatusOK, fmt.Sprintf("Success: LoRA adapter '%s' removed successfully.", name))
 }
 
 // v1Fields reads the required texts of vLLM's own routes; their complaints are Python's repr, not JSON.
-func (c *Container) v1Fields(w http.ResponseWriter, r *http.Request, keys ...string) (map[string]string, bool) {
-	if !jsonContent(r) {
-		refuse(w, unsupportedMedia())
-		return nil, false
-	}
-	body, ok := readBody(w, r)
+func (c *Container) v1Fields(w http.ResponseWriter, r *http.Request, keys ...string) (*object, bool) {
+	fields, ok := c.v1Request(w, r)
 	if !ok {
 		return nil, false
 	}
-	value, fault := v1Body(body)
-	if fault != "" {
-		refuse(w, invalid(fault))
-		return nil, false
-	}
-	var faults []string
-	out := map[string]string{}
+	var faults []fault
 	for _, key := range keys {
-		field, isText := value.get(key).(string)
-		switch {
-		case !value.has(key):
-			faults = append(faults, fmt.Sprintf("{'type': 'missing', 'loc': ('body', '%s'), 'msg': 'Field required', 'input': %s}", key, repr(value)))
+		at := []any{"body", key}
+		switch _, isText := fields.get(key).(string); {
+		case !fields.has(key):
+			faults = append(faults, fault{kind: "missing", at: at, message: "Field required", input: fields})
 		case !isText:
-			faults = append(faults, fmt.Sprintf("{'type': 'string_type', 'loc': ('body', '%s'), 'msg': 'Input should be a valid string', 'input': %s}", key, repr(value.get(key))))
+			faults = append(faults, fault{kind: "string_type", at: at, message: "Input should be a valid string", input: fields.get(key)})
 		}
-		out[key] = field
 	}
 	if len(faults) > 0 {
-		refuse(w, invalid("["+strings.Join(faults, ", ")+"]"))
+		c.refuse(w, c.dialect.invalidFields(faults...))
 		return nil, false
 	}
-	return out, true
+	return fields, true
 }
 
-// v1Body reads a body the way the web framework does for a typed route; the second result is its complaint.
-func v1Body(body []byte) (*object, string) {
+// v1Body reads a body the way the web framework does for a typed route.
+func v1Body(body []byte) (*object, *fault) {
 	value, err := parseBody(body)
-	if fault, isJSON := err.(*jsonError); isJSON && len(body) > 0 {
-		return nil, fmt.Sprintf("[{'type': 'json_invalid', 'loc': ('body', %d), 'msg': 'JSON decode error', 'input': {}, 'ctx': {'error': %s}}]", fault.at, reprText(fault.what))
+	if wrong, isJSON := err.(*jsonError); isJSON && len(body) > 0 {
+		return nil, &fault{kind: "json_invalid", at: []any{"body", wrong.at}, message: "JSON decode error", input: &object{}, context: reprText(wrong.what)}
 	}
 	fields, isObject := value.(*object)
 	switch {
 	case value == nil:
-		return nil, "[{'type': 'missing', 'loc': ('body',), 'msg': 'Field required', 'input': None}]"
+		return nil, &fault{kind: "missing", at: []any{"body"}, message: "Field required"}
 	case !isObject:
-		return nil, fmt.Sprintf("[{'type': 'model_attributes_type', 'loc': ('body',), 'msg': 'Input should be a valid dictionary or object to extract fields from', 'input': %s}]", repr(value))
+		return nil, &fault{kind: "model_attributes_type", at: []any{"body"}, message: "Input should be a valid dictionary or object to extract fields from", input: value}
 	}
-	return fields, ""
+	return fields, nil
 }

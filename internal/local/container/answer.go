@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync"
@@ -27,13 +28,13 @@ type exchange struct {
 }
 
 // newExchange settles the parts that chat and completion share; prefix is "cmpl-" or "chatcmpl-".
-func newExchange(r *http.Request, v values, s streaming, prefix, model string) *exchange {
+func (c *Container) newExchange(r *http.Request, v values, s streaming, prefix, model string) *exchange {
 	id := r.Header.Get("X-Request-Id")
 	if id == "" {
 		id = v.text("request_id")
 	}
 	if id == "" {
-		id = randomID()
+		id = c.dialect.randomID()
 	}
 	return &exchange{
 		id: prefix + id, model: model, fields: v, streaming: s, choices: int(v.integer("n", 1)), logprobs: -1,
@@ -168,9 +169,9 @@ func (c *Container) collect(w http.ResponseWriter, r *http.Request, x *exchange)
 	case err == nil:
 		return answers, true
 	case r.Context().Err() != nil: // the client has gone, or the container closes
-		refuse(w, badRequest("Client disconnected"))
+		c.refuse(w, badRequest("Client disconnected"))
 	default:
-		refuse(w, c.failed(r.Context(), x, err))
+		c.refuse(w, c.failed(r.Context(), x, err))
 	}
 	return nil, false
 }
@@ -181,10 +182,10 @@ func (c *Container) failed(ctx context.Context, x *exchange, err error) *refusal
 	case lora.Invalid:
 		return badRequest("%s", lora.Message(err))
 	case lora.NotFound: // taken away since the request came in
-		return noModel(x.model)
+		return c.noModel(x.model)
 	}
 	c.log.ErrorContext(ctx, "generation failed", "err", err)
-	return &refusal{http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError), "EngineCore encountered an issue. See stack trace (above) for the root cause."}
+	return &refusal{status: http.StatusInternalServerError, kind: http.StatusText(http.StatusInternalServerError), message: "EngineCore encountered an issue. See stack trace (above) for the root cause."}
 }
 
 // usage is the token count of an answer.
@@ -197,7 +198,29 @@ type usage struct {
 // fullUsage is usage as complete answers have it.
 type fullUsage struct {
 	usage
-	PromptTokensDetails *struct{} `json:"prompt_tokens_details"`
+	PromptTokensDetails     *struct{}       `json:"prompt_tokens_details"`
+	CompletionTokensDetails json.RawMessage `json:"completion_tokens_details,omitempty"` // 0.32.0
+}
+
+// fullUsage is usage as a complete answer of this version has it.
+func (d dialect) fullUsage(counts usage) fullUsage {
+	return fullUsage{usage: counts, CompletionTokensDetails: d.nullIf(d.usageDetail)}
+}
+
+// nullIf is null in the versions that have a field, and nothing in those that do not.
+func (d dialect) nullIf(has bool) json.RawMessage {
+	if !has {
+		return nil
+	}
+	return json.RawMessage("null")
+}
+
+// print is the system_fingerprint of a complete answer.
+func (d dialect) print() any {
+	if d.fingerprint == "" {
+		return nil
+	}
+	return d.fingerprint
 }
 
 func count(prompt, completion int) usage {

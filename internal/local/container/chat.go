@@ -43,13 +43,13 @@ func readChat(body *object) (chatRequest, string) {
 		return chatRequest{}, "messages is not valid"
 	}
 	if q.streaming, ok = readStreaming(v); !ok {
-		return chatRequest{}, "Stream options can only be defined when `stream=True`."
+		return chatRequest{}, noStream
 	}
 	switch top := v.integer("top_logprobs", 0); {
 	case top < -1:
 		return chatRequest{}, "`top_logprobs` must be a positive value or -1."
 	case top != 0 && !v.flag("logprobs"):
-		return chatRequest{}, "when using `top_logprobs`, `logprobs` must be set to true."
+		return chatRequest{}, noTopLogprobs
 	}
 	if v.flag("continue_final_message") && v.flag("add_generation_prompt") {
 		return chatRequest{}, "Cannot set both `continue_final_message` and `add_generation_prompt` to True."
@@ -146,13 +146,13 @@ func readParts(parts []any) (texts []string, other, ok bool) {
 // this platform does not do comes last.
 func (c *Container) chat(w http.ResponseWriter, r *http.Request, q chatRequest) {
 	adapter, shown, refused := c.find(q.fields.text("model"))
-	x := newExchange(r, q.fields, q.streaming, "chatcmpl-", shown)
+	x := c.newExchange(r, q.fields, q.streaming, "chatcmpl-", shown)
 	if refused == nil {
 		refused = c.prepareChat(x, q, adapter)
 	}
 	switch {
 	case refused != nil:
-		refuse(w, refused)
+		c.refuse(w, refused)
 	case x.streaming.on:
 		c.streamChat(w, r, x)
 	default:
@@ -169,10 +169,10 @@ func (c *Container) prepareChat(x *exchange, q chatRequest, adapter string) *ref
 		return badRequest("Chat template is passed with request, but --trust-request-chat-template is not set. Refused request with untrusted chat template.")
 	}
 	if q.pictures {
-		return badRequest("%s is not a multimodal model None", modelPath)
+		return badRequest("%s is not a multimodal model%s", modelPath, c.dialect.noCause())
 	}
 	if len(q.messages) == 0 {
-		return badRequest("list index out of range list index out of range")
+		return badRequest("%s", c.dialect.noMessages())
 	}
 	if name := beyondTemplate(q); name != "" {
 		return badRequest("%s", notHere(name))
@@ -233,14 +233,14 @@ func (c *Container) renderChat(v values, messages []Message) ([]int, *refusal) {
 	generate := !v.has("add_generation_prompt") || v.flag("add_generation_prompt")
 	resume := v.flag("continue_final_message")
 	if resume && generate {
-		return nil, badRequest("continue_final_message and add_generation_prompt are not compatible. Use continue_final_message when you want the model to continue the final message, and add_generation_prompt when you want to add a header that will prompt it to start a new assistant message instead. None")
+		return nil, badRequest("continue_final_message and add_generation_prompt are not compatible. Use continue_final_message when you want the model to continue the final message, and add_generation_prompt when you want to add a header that will prompt it to start a new assistant message instead.%s", c.dialect.noCause())
 	}
 	if !c.base.template {
-		return nil, badRequest("As of transformers v4.44, default chat template is no longer allowed, so you must provide a chat template if the tokenizer does not define one. None")
+		return nil, badRequest("As of transformers v4.44, default chat template is no longer allowed, so you must provide a chat template if the tokenizer does not define one.%s", c.dialect.noCause())
 	}
 	text, err := c.engine.RenderChat(messages, generate)
 	if err != nil {
-		return nil, badRequest("%s None", lora.Message(err))
+		return nil, badRequest("%s%s", lora.Message(err), c.dialect.noCause())
 	}
 	if resume {
 		last := messages[len(messages)-1].Content
@@ -250,6 +250,9 @@ func (c *Container) renderChat(v values, messages []Message) ([]int, *refusal) {
 	}
 	tokens := c.engine.Encode(text, v.flag("add_special_tokens"))
 	limit := chatLimit(v)
+	if c.dialect.lateRoom {
+		return tokens, c.dialect.tooLong(c.context, len(tokens), limit)
+	}
 	switch n := len(tokens); {
 	case n >= c.context:
 		return nil, badRequest("This model's maximum context length is %d tokens. However, your request has %d input tokens. Please reduce the length of the input messages. None", c.context, n)

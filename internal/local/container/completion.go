@@ -1,6 +1,9 @@
 package container
 
-import "net/http"
+import (
+	"encoding/json"
+	"net/http"
+)
 
 // completionRequest is a body that fits the completion schema.
 type completionRequest struct {
@@ -17,8 +20,6 @@ func completionSchema() schema {
 	})
 }
 
-const noPrompt = "Either prompt or prompt_embeds must be provided and non-empty."
-
 // readCompletion fits body to the completion schema; fault says why it does not.
 func readCompletion(body *object) (completionRequest, string) {
 	if prompt := body.get("prompt"); (prompt == nil || prompt == any("")) && !truthy(body.get("prompt_embeds")) {
@@ -33,7 +34,7 @@ func readCompletion(body *object) (completionRequest, string) {
 	}
 	s, ok := readStreaming(v)
 	if !ok {
-		return completionRequest{}, "Stream options can only be defined when `stream=True`."
+		return completionRequest{}, noStream
 	}
 	if _, _, ok := prompts(body.get("prompt")); !ok {
 		return completionRequest{}, "prompt is not valid"
@@ -75,14 +76,14 @@ func (c *Container) completion(w http.ResponseWriter, r *http.Request, q complet
 	if refused == nil && q.fields.has("suffix") {
 		refused = badRequest("suffix is not currently supported")
 	}
-	x := newExchange(r, q.fields, q.streaming, "cmpl-", shown)
+	x := c.newExchange(r, q.fields, q.streaming, "cmpl-", shown)
 	if refused == nil {
 		refused = c.prepareCompletion(x, q, adapter)
 	}
 	switch {
 	case refused != nil:
-		refuse(w, refused)
-	case q.nullLimit:
+		c.refuse(w, refused)
+	case q.nullLimit && !c.dialect.lateRoom:
 		crash(w) // vLLM 0.11.2 asserts that the limit is a number, only later
 	case x.streaming.on:
 		c.streamCompletion(w, r, x)
@@ -155,9 +156,14 @@ func (c *Container) encodePrompts(v values, prompt any) (encoded [][]int, shown 
 		}
 		encoded, shown = append(encoded, ids), append(shown, text)
 	}
-	most := c.context - int(v.integer("max_tokens", 16))
+	wanted := v.integer("max_tokens", 16)
+	most := c.context - int(wanted)
 	for i, ids := range encoded {
-		if len(ids) > most {
+		if c.dialect.lateRoom {
+			if refused := c.dialect.tooLong(c.context, len(ids), &wanted); refused != nil {
+				return nil, nil, refused
+			}
+		} else if len(ids) > most {
 			return nil, nil, badRequest("This model's maximum context length is %d tokens. However, your request has %d input tokens. Please reduce the length of the input messages.", most, len(ids))
 		}
 		if v.flag("return_token_ids") {
@@ -177,6 +183,8 @@ type completionAnswer struct {
 	SystemFingerprint any                `json:"system_fingerprint"`
 	Usage             fullUsage          `json:"usage"`
 	KVTransferParams  any                `json:"kv_transfer_params"`
+	ECTransferParams  json.RawMessage    `json:"ec_transfer_params,omitempty"` // from 0.27.1, as metrics
+	Metrics           json.RawMessage    `json:"metrics,omitempty"`
 }
 
 type completionChoice struct {
@@ -188,6 +196,7 @@ type completionChoice struct {
 	TokenIDs       []int               `json:"token_ids"`
 	PromptLogprobs any                 `json:"prompt_logprobs"`
 	PromptTokenIDs []int               `json:"prompt_token_ids"`
+	RoutedExperts  json.RawMessage     `json:"routed_experts,omitempty"` // from 0.27.1
 }
 
 func (c *Container) fullCompletion(w http.ResponseWriter, r *http.Request, x *exchange) {
@@ -197,12 +206,13 @@ func (c *Container) fullCompletion(w http.ResponseWriter, r *http.Request, x *ex
 		return
 	}
 	if x.logprobs >= 0 && broken(answers) {
-		crash(w)
+		c.refuseBroken(w)
 		return
 	}
+	more := c.dialect.nullIf(c.dialect.newFields)
 	out := completionAnswer{
 		ID: x.id, Object: "text_completion", Created: created, Model: x.model, Choices: []completionChoice{},
-		Usage: fullUsage{usage: x.total(answers)},
+		SystemFingerprint: c.dialect.print(), Usage: c.dialect.fullUsage(x.total(answers)), ECTransferParams: more, Metrics: more,
 	}
 	for i, a := range answers {
 		text := x.echo[i] + a.text
@@ -211,7 +221,7 @@ func (c *Container) fullCompletion(w http.ResponseWriter, r *http.Request, x *ex
 		}
 		out.Choices = append(out.Choices, completionChoice{
 			Index: i, Text: text, Logprobs: x.completionLogprobs(a.tokens, 0), FinishReason: a.finish, StopReason: a.stopReason,
-			TokenIDs: x.ids(a.tokens), PromptTokenIDs: x.promptIDs(i),
+			TokenIDs: x.ids(a.tokens), PromptTokenIDs: x.promptIDs(i), RoutedExperts: more,
 		})
 	}
 	writeJSON(w, http.StatusOK, out)
@@ -223,7 +233,8 @@ type completionChunk struct {
 	Created int64                   `json:"created"`
 	Model   string                  `json:"model"`
 	Choices []completionChunkChoice `json:"choices"`
-	Usage   any                     `json:"usage"`
+	Usage   any                     `json:"usage,omitempty"`
+	Print   string                  `json:"system_fingerprint,omitempty"` // of the last chunk, from 0.27.1
 }
 
 type completionChunkChoice struct {
@@ -260,14 +271,17 @@ func (c *Container) streamCompletion(w http.ResponseWriter, r *http.Request, x *
 				choice.Text = x.echo[i]
 			}
 		}
-		chunk.Choices, chunk.Usage = []completionChunkChoice{choice}, nil
+		chunk.Choices, chunk.Usage = []completionChunkChoice{choice}, c.dialect.noUsage()
+		if a.finish != nil && !x.streaming.usage {
+			chunk.Print = c.dialect.fingerprint
+		}
 		if x.streaming.continuous {
-			chunk.Usage = fullUsage{usage: count(len(x.requests[i].Tokens), len(a.tokens))}
+			chunk.Usage = c.dialect.runningUsage(count(len(x.requests[i].Tokens), len(a.tokens)))
 		}
 		return stream.send(chunk)
 	})
 	if err == nil && x.streaming.usage {
-		chunk.Choices, chunk.Usage = []completionChunkChoice{}, x.total(answers)
+		chunk.Choices, chunk.Usage, chunk.Print = []completionChunkChoice{}, x.total(answers), c.dialect.fingerprint
 		err = stream.send(chunk)
 	}
 	c.endStream(r.Context(), stream, x, err)

@@ -24,7 +24,7 @@ type Config struct {
 	ModelDir    string            // the base, a Hugging Face directory; the container calls it /opt/ml/model
 	Name        string            // the component, for the log
 	Environment map[string]string // as the Model or the component has it
-	Version     string            // of vLLM; every version is played as 0.11.2 for now
+	Version     string            // of vLLM; the newest recorded one up to it is played: 0.11.2, 0.27.1 or 0.32.0
 	Scratch     string            // a directory of its own; nothing is written there yet
 	Log         *slog.Logger      // nil is silent
 	Open        Opener            // nil is the built-in engine
@@ -44,6 +44,7 @@ type Opener func(ctx context.Context, dir string, limits Limits) (Engine, error)
 type Container struct {
 	log      *slog.Logger
 	now      func() time.Time
+	dialect  dialect
 	settings settings
 	base     base
 	dtype    string
@@ -116,7 +117,7 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 	}
 	closing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Container{
-		log: log, now: time.Now, settings: settings, base: base, dtype: about.DType, vocab: about.Vocab, eos: about.EOS,
+		log: log, now: time.Now, dialect: dialectOf(config.Version), settings: settings, base: base, dtype: about.DType, vocab: about.Vocab, eos: about.EOS,
 		context: length, modelDir: config.ModelDir, engine: engine, closing: closing, stop: stop,
 	}
 	c.end = endToken(config.ModelDir, engine)
@@ -175,7 +176,7 @@ func (c *Container) loadStatic(ctx context.Context) error {
 		if rest, inModel := strings.CutPrefix(path, modelPath); inModel {
 			path = filepath.Join(c.modelDir, rest)
 		}
-		if refused := c.load(ctx, name, path); refused != nil {
+		if refused := c.load(ctx, name, path, false); refused != nil {
 			return lora.Errorf(lora.Invalid, "ValueError: %s", refused.message)
 		}
 	}

@@ -12,11 +12,11 @@ type halves struct {
 	a, b   string
 }
 
-// decode turns an adapter directory into deltas the way vLLM 0.11.2 does, in its order of checks: config, weights file,
+// decode turns an adapter directory into deltas the way vLLM does, in its order of checks: config, weights file,
 // every key, pairs and scale, and last the copy into the slot, which is where sizes matter. Modules the base does not have
 // are dropped without a word.
 func (c *Container) decode(name, dir string) ([]Delta, *refusal) {
-	config, refused := readPEFT(name, dir, c.settings.maxRank)
+	config, refused := c.readPEFT(name, dir)
 	if refused != nil {
 		return nil, refused
 	}
@@ -25,6 +25,9 @@ func (c *Container) decode(name, dir string) ([]Delta, *refusal) {
 		return nil, refused
 	}
 	defer weights.Close()
+	if c.dialect.needsTensor && len(weights.tensors) == 0 {
+		return nil, loadFailure("") // Python's StopIteration has no words
+	}
 	pairs, refused := c.pair(dir, weights.names())
 	if refused != nil {
 		return nil, refused
@@ -32,12 +35,13 @@ func (c *Container) decode(name, dir string) ([]Delta, *refusal) {
 	if isFile(filepath.Join(dir, "new_embeddings.safetensors")) || isFile(filepath.Join(dir, "new_embeddings.bin")) {
 		return nil, loadFailure("%s", notHere("adapters that add vocabulary (new_embeddings)"))
 	}
+	if refused := c.judgeVocabulary(weights, pairs); refused != nil {
+		return nil, refused
+	}
 	// vLLM multiplies the scale into B here, for every module of the file; with a scale of one it never looks at B.
-	if config.scale != 1 {
-		for _, pair := range pairs {
-			if pair.b == "" {
-				return nil, loadFailure("unsupported operand type(s) for *=: 'NoneType' and 'float'")
-			}
+	for _, pair := range pairs {
+		if pair.b == "" && config.scaleOf(pair.module) != 1 {
+			return nil, loadFailure("unsupported operand type(s) for *=: 'NoneType' and 'float'")
 		}
 	}
 	for _, pair := range pairs {
@@ -45,7 +49,29 @@ func (c *Container) decode(name, dir string) ([]Delta, *refusal) {
 			return nil, loadFailure("%s", notHere("LoRA on "+pair.module))
 		}
 	}
-	return c.fill(weights, pairs, config.scale)
+	return c.fill(weights, pairs, config)
+}
+
+// judgeVocabulary holds the halves on embed_tokens and lm_head to the base's vocabulary, as later versions do; 0.11.2 takes
+// any size.
+func (c *Container) judgeVocabulary(w *weights, pairs []halves) *refusal {
+	if !c.dialect.vocabulary {
+		return nil
+	}
+	for _, pair := range pairs {
+		switch a, b := w.tensors[pair.a].Shape, w.tensors[pair.b].Shape; {
+		case pair.module == "model.embed_tokens" && len(a) == 2 && a[1] != c.base.vocab:
+			return loadFailure("The embedding LoRA size(%d) must be consistent with the base model's vocabulary size(%d).", a[1], c.base.vocab)
+		case pair.module == "lm_head" && len(b) == 2 && b[0] > c.base.vocab:
+			return loadFailure("The size of tensor a (%d) must match the size of tensor b (%d) at non-singleton dimension 0", c.base.vocab, b[0])
+		}
+	}
+	return nil
+}
+
+// baseLayer reports whether a tensor is a full embedding that PEFT saved beside its halves.
+func baseLayer(key string) bool {
+	return strings.HasSuffix(key, ".embed_tokens.base_layer.weight") || strings.HasSuffix(key, ".lm_head.base_layer.weight")
 }
 
 // pair parses every key and sorts the halves to their modules, in the order in which the modules first appear.
@@ -55,6 +81,9 @@ func (c *Container) pair(dir string, names []string) ([]halves, *refusal) {
 	var pairs []halves
 	at := map[string]int{}
 	for _, key := range names {
+		if c.dialect.baseLayers && baseLayer(key) {
+			continue
+		}
 		module, isA, words := parseKey(key)
 		if words != "" {
 			return nil, loadFailure("%s", words)
@@ -110,7 +139,7 @@ func parseKey(key string) (module string, isA bool, words string) {
 }
 
 // fill copies the halves into slots of the base's sizes: what is smaller leaves the rest zero, what is larger is refused.
-func (c *Container) fill(w *weights, pairs []halves, scale float64) ([]Delta, *refusal) {
+func (c *Container) fill(w *weights, pairs []halves, config peftConfig) ([]Delta, *refusal) {
 	byModule := map[string]halves{}
 	for _, pair := range pairs {
 		byModule[pair.module] = pair
@@ -142,7 +171,7 @@ func (c *Container) fill(w *weights, pairs []halves, scale float64) ([]Delta, *r
 			return nil, refused
 		}
 		rank := max(a.Rows, b.Cols)
-		out = append(out, Delta{Module: module.path, A: a.padded(rank, module.in), B: b.padded(module.out, rank), Scale: float32(scale)})
+		out = append(out, Delta{Module: module.path, A: a.padded(rank, module.in), B: b.padded(module.out, rank), Scale: float32(config.scaleOf(module.path))})
 	}
 	return out, nil
 }

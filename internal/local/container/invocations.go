@@ -21,7 +21,10 @@ func jsonContent(r *http.Request) bool {
 	return media == "application/json"
 }
 
-func unsupportedMedia() *refusal {
+func (c *Container) unsupportedMedia() *refusal {
+	if c.dialect.names {
+		return invalid("1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed")
+	}
 	return invalid(` ["Unsupported Media Type: Only 'application/json' is allowed"]`)
 }
 
@@ -29,49 +32,99 @@ func unsupportedMedia() *refusal {
 // completion. Which field did not fit is lost, as it is in 0.11.2.
 func (c *Container) invocations(w http.ResponseWriter, r *http.Request) {
 	if !jsonContent(r) {
-		refuse(w, unsupportedMedia())
+		c.refuse(w, c.unsupportedMedia())
 		return
 	}
-	body, ok := readBody(w, r)
+	body, ok := c.readBody(w, r)
 	if !ok {
 		return
 	}
 	value, err := parseBody(body)
 	if err != nil {
-		refuseUnreadable(w, err)
+		c.refuseUnreadable(w, err)
 		return
 	}
 	fields, isObject := value.(*object)
 	if !isObject {
-		crash(w)
+		c.refuseShapeless(w, value)
 		return
 	}
 	if refused := session(r, fields); refused != nil {
-		refuse(w, refused)
+		c.refuse(w, refused)
 		return
 	}
 	fields.set("model", nil)
 	if id := r.Header.Get(adapterHeader); id != "" {
 		fields.set("model", id)
 	}
-	if chat, fault := readChat(fields); fault == "" {
+	chat, fault := readChat(fields)
+	if fault == "" {
 		c.chat(w, r, chat)
 		return
 	}
-	if completion, fault := readCompletion(fields); fault == "" {
+	if c.refuseReason(w, fault) {
+		return
+	}
+	completion, fault := readCompletion(fields)
+	if fault == "" {
 		c.completion(w, r, completion)
 		return
 	}
-	refuse(w, badRequest("%s", noHandler))
+	if !c.refuseReason(w, fault) {
+		c.refuse(w, badRequest("%s", noHandler))
+	}
 }
 
-func refuseUnreadable(w http.ResponseWriter, err error) {
+// refuseShapeless answers a body that is JSON but no object: 0.11.2 crashes on it.
+func (c *Container) refuseShapeless(w http.ResponseWriter, value any) {
+	_, isList := value.([]any)
+	switch {
+	case !c.dialect.reasons:
+		crash(w)
+	case isList:
+		c.refuse(w, badRequest("list indices must be integers or slices, not str"))
+	default:
+		c.refuse(w, badRequest("'%s' object does not support item assignment", typeName(value)))
+	}
+}
+
+// refuseReason answers with a schema's own reason, where the version passes it on; false where it does not.
+func (c *Container) refuseReason(w http.ResponseWriter, fault string) bool {
+	field := fieldOf(fault)
+	if !c.dialect.reasons || field == "" {
+		return false
+	}
+	c.refuse(w, badRequest("%s", fault).about(field, nil))
+	return true
+}
+
+// The reasons of a schema that later versions pass on, each with the field it names (recordings, invocations-errors.json);
+// any other misfit ends in noHandler.
+const (
+	noPrompt      = "Either prompt or prompt_embeds must be provided and non-empty."
+	noStream      = "Stream options can only be defined when `stream=True`."
+	noTopLogprobs = "when using `top_logprobs`, `logprobs` must be set to true."
+)
+
+func fieldOf(fault string) string {
+	switch fault {
+	case noPrompt:
+		return "prompt"
+	case noStream:
+		return "stream_options"
+	case noTopLogprobs:
+		return "top_logprobs"
+	}
+	return ""
+}
+
+func (c *Container) refuseUnreadable(w http.ResponseWriter, err error) {
 	var fault *jsonError
 	if !errors.As(err, &fault) {
 		crash(w)
 		return
 	}
-	refuse(w, invalid("JSON decode error: "+fault.Error()))
+	c.refuse(w, invalid("JSON decode error: "+fault.Error()))
 }
 
 // session answers what belongs to sticky sessions as a container does that has them off (recordings, sessions-off.json).
@@ -106,7 +159,7 @@ func (c *Container) v1Completions(w http.ResponseWriter, r *http.Request) {
 	}
 	request, fault := readCompletion(fields)
 	if fault != "" {
-		refuse(w, invalid(v1Fault(fault, fields)))
+		c.refuseV1(w, fault, fields)
 		return
 	}
 	c.completion(w, r, request)
@@ -119,7 +172,7 @@ func (c *Container) v1Chat(w http.ResponseWriter, r *http.Request) {
 	}
 	request, fault := readChat(fields)
 	if fault != "" {
-		refuse(w, invalid(v1Fault(fault, fields)))
+		c.refuseV1(w, fault, fields)
 		return
 	}
 	c.chat(w, r, request)
@@ -127,25 +180,29 @@ func (c *Container) v1Chat(w http.ResponseWriter, r *http.Request) {
 
 func (c *Container) v1Request(w http.ResponseWriter, r *http.Request) (*object, bool) {
 	if !jsonContent(r) {
-		refuse(w, unsupportedMedia())
+		c.refuse(w, c.unsupportedMedia())
 		return nil, false
 	}
-	body, ok := readBody(w, r)
+	body, ok := c.readBody(w, r)
 	if !ok {
 		return nil, false
 	}
 	fields, fault := v1Body(body)
-	if fault != "" {
-		refuse(w, invalid(fault))
+	if fault != nil {
+		c.refuse(w, c.dialect.invalidFields(*fault))
 		return nil, false
 	}
 	return fields, true
 }
 
-// v1Fault puts a schema fault as the web framework prints it; for single fields only in outline.
-func v1Fault(fault string, fields *object) string {
-	return "[{'type': 'value_error', 'loc': ('body',), 'msg': 'Value error, " + fault + "', 'input': " + repr(fields) +
-		", 'ctx': {'error': ValueError(" + reprText(fault) + ")}}]"
+// refuseV1 answers a body that fits no schema as the web framework prints it; for single fields only in outline.
+func (c *Container) refuseV1(w http.ResponseWriter, words string, fields *object) {
+	if !c.refuseReason(w, words) {
+		c.refuse(w, c.dialect.invalidFields(fault{
+			kind: "value_error", at: []any{"body"}, message: "Value error, " + words, input: fields,
+			context: "ValueError(" + reprText(words) + ")",
+		}))
+	}
 }
 
 // find says which adapter a model name means, "" for the base, and what the answer calls it. An adapter that took the
@@ -162,11 +219,15 @@ func (c *Container) find(model string) (adapter, shown string, refused *refusal)
 	case model == c.settings.served:
 		return "", c.settings.served, nil
 	}
-	return "", "", noModel(model)
+	return "", "", c.noModel(model)
 }
 
-func noModel(name string) *refusal {
-	return &refusal{http.StatusNotFound, "NotFoundError", "The model `" + name + "` does not exist."}
+func (c *Container) noModel(name string) *refusal {
+	words := "The model `" + name + "` does not exist."
+	if c.dialect.aliases {
+		words += " Valid aliases: " + c.settings.served
+	}
+	return &refusal{param: "model", status: http.StatusNotFound, kind: "NotFoundError", message: words}
 }
 
 // shared are the fields that chat and completion have in common (vLLM 0.11.2, request schemas).

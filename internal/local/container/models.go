@@ -46,7 +46,7 @@ func (c *Container) models(w http.ResponseWriter, _ *http.Request) {
 		return modelCard{
 			ID: id, Object: "model", Created: created, OwnedBy: "vllm", Root: root, Parent: parent, MaxModelLen: length,
 			Permission: []permission{{
-				ID: "modelperm-" + randomID(), Object: "model_permission", Created: created,
+				ID: "modelperm-" + c.dialect.randomID(), Object: "model_permission", Created: created,
 				AllowSampling: true, AllowLogprobs: true, AllowView: true, Organization: "*",
 			}},
 		}
@@ -58,17 +58,20 @@ func (c *Container) models(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, list)
 }
 
-// randomID is 32 hex digits, as 0.11.2 makes them.
-func randomID() string {
+// randomID is 32 hex digits, 16 in later versions.
+func (d dialect) randomID() string {
 	var raw [16]byte
 	rand.Read(raw[:])
+	if d.shortIDs {
+		return hex.EncodeToString(raw[:8])
+	}
 	return hex.EncodeToString(raw[:])
 }
 
 func (c *Container) version(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, struct {
 		Version string `json:"version"`
-	}{Version})
+	}{c.dialect.version})
 }
 
 // serverLoad is vLLM's /load: zero unless load tracking was asked for, which it never is here.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -16,18 +17,40 @@ import (
 type refusal struct {
 	status        int
 	kind, message string
+	param         string // the field at fault, where the version names it
+	suffix        string // what such a version puts after the message
+	worker        bool   // said while an adapter is loaded; message is then the bare reason
 }
 
 func (r *refusal) Error() string { return r.message }
 
 // badRequest is vLLM's own kind of 400, BadRequestError; the HTTP layer's is "Bad Request".
 func badRequest(format string, args ...any) *refusal {
-	return &refusal{http.StatusBadRequest, "BadRequestError", fmt.Sprintf(format, args...)}
+	return &refusal{status: http.StatusBadRequest, kind: "BadRequestError", message: fmt.Sprintf(format, args...)}
 }
 
-// loadFailure is how 0.11.2 reports anything that goes wrong while an adapter is loaded (recordings, menu-results.json).
+// about says which field is at fault, and its value; a nil value is none.
+func (r *refusal) about(param string, value any) *refusal {
+	r.param, r.suffix = param, " (parameter="+param+")"
+	if value != nil {
+		r.suffix = fmt.Sprintf(" (parameter=%s, value=%v)", param, value)
+	}
+	return r
+}
+
+// loadFailure is anything that goes wrong while an adapter is loaded; workerFailure puts it as the version does.
 func loadFailure(format string, args ...any) *refusal {
-	return badRequest("Call to add_lora method failed: "+format, args...)
+	out := badRequest(format, args...)
+	out.worker = true
+	return out
+}
+
+// noAdapter is a source without an adapter_config.json.
+func noAdapter(name, source string) *refusal {
+	return &refusal{
+		status: http.StatusNotFound, kind: "NotFoundError", worker: true,
+		message: fmt.Sprintf("Loading lora %s failed: No adapter found for %s", name, source),
+	}
 }
 
 // notHere refuses what SageMaker would do and this platform does not.
@@ -35,23 +58,23 @@ func notHere(what string) string {
 	return "The local platform does not do " + what + ", SageMaker would."
 }
 
-// peftConfig is the part of adapter_config.json that vLLM 0.11.2 reads.
+// peftConfig is the part of adapter_config.json that vLLM reads.
 type peftConfig struct {
-	scale   float64
-	targets any
+	scale         float64
+	rank, alpha   float64
+	stabilised    bool      // divided by the root of the rank
+	ranks, alphas []pattern // for single modules, where the version heeds them
+	targets       any
 }
 
 // readPEFT reads and judges adapter_config.json in vLLM's order: the file, the required keys, the scale, and only then what
 // the server does not support, all such faults in one message.
-func readPEFT(name, dir string, maxRank int) (peftConfig, *refusal) {
+func (c *Container) readPEFT(name, dir string) (peftConfig, *refusal) {
 	path := filepath.Join(dir, "adapter_config.json")
 	raw, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return peftConfig{}, &refusal{
-			http.StatusNotFound, "NotFoundError",
-			fmt.Sprintf("Call to add_lora method failed: Loading lora %s failed: No adapter found for %s", name, dir),
-		}
+		return peftConfig{}, noAdapter(name, dir)
 	case err != nil:
 		return peftConfig{}, loadFailure("%s", osError(err, path))
 	}
@@ -75,14 +98,31 @@ func readPEFT(name, dir string, maxRank int) (peftConfig, *refusal) {
 	if len(missing) > 0 {
 		return peftConfig{}, loadFailure("Missing required configuration fields: {%s}", strings.Join(missing, ", "))
 	}
+	return c.judgePEFT(config)
+}
+
+// judgePEFT judges the values of a config that has the required keys.
+func (c *Container) judgePEFT(config *object) (peftConfig, *refusal) {
+	if words := rankFault(config.get("r")); c.dialect.strictRank && words != "" {
+		return peftConfig{}, loadFailure("%s", words)
+	}
 	scale, words := scaling(config)
+	if words == "" && c.dialect.features {
+		words = unsupported(config)
+	}
 	if words != "" {
 		return peftConfig{}, loadFailure("%s", words)
 	}
-	if faults := illegal(config, maxRank); len(faults) > 0 {
+	out := peftConfig{scale: scale, stabilised: truthy(config.get("use_rslora")), targets: config.get("target_modules")}
+	out.rank, _ = pythonNumber(config.get("r"))
+	out.alpha, _ = pythonNumber(config.get("lora_alpha"))
+	if c.dialect.patterns {
+		out.ranks, out.alphas = patterns(config.get("rank_pattern")), patterns(config.get("alpha_pattern"))
+	}
+	if faults := c.illegal(config, out.largestRank()); len(faults) > 0 {
 		return peftConfig{}, loadFailure("%s", strings.Join(faults, " "))
 	}
-	return peftConfig{scale: scale, targets: config.get("target_modules")}, nil
+	return out, nil
 }
 
 // osError puts an operating system error as Python would.
@@ -130,16 +170,24 @@ func pythonNumber(value any) (float64, bool) {
 	return asDecimal(value)
 }
 
-func illegal(config *object, maxRank int) []string {
+func (c *Container) illegal(config *object, rank float64) []string {
 	var faults []string
-	if truthy(config.get("modules_to_save")) {
-		faults = append(faults, "vLLM only supports modules_to_save being None.")
+	if saved := config.get("modules_to_save"); truthy(saved) {
+		words := "vLLM only supports modules_to_save being None."
+		if c.dialect.features {
+			words = `vLLM only supports modules_to_save being either None or ["classifier", "score"] for classification models. Unsupported modules_to_save: ` + repr(saved)
+		}
+		faults = append(faults, words)
 	}
 	if truthy(config.get("use_dora")) {
 		faults = append(faults, "vLLM does not yet support DoRA.")
 	}
-	if r, _ := pythonNumber(config.get("r")); r > float64(maxRank) {
-		faults = append(faults, fmt.Sprintf("LoRA rank %s is greater than max_lora_rank %d.", repr(config.get("r")), maxRank))
+	if rank > float64(c.settings.maxRank) {
+		words := repr(config.get("r"))
+		if own, _ := pythonNumber(config.get("r")); own != rank {
+			words = strconv.FormatFloat(rank, 'f', -1, 64)
+		}
+		faults = append(faults, fmt.Sprintf("LoRA rank %s is greater than max_lora_rank %d.", words, c.settings.maxRank))
 	}
 	if config.has("bias") && config.get("bias") != any("none") {
 		faults = append(faults, "Adapter bias is not supported.")

@@ -11,10 +11,10 @@ import (
 const maxBody = 32 << 20
 
 // readBody reads a whole request; ok is false when the answer has been given.
-func readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
+func (c *Container) readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		refuse(w, &refusal{http.StatusRequestEntityTooLarge, "Request Entity Too Large", "the request body is larger than 32 MiB or was cut off"})
+		c.refuse(w, &refusal{status: http.StatusRequestEntityTooLarge, kind: "Request Entity Too Large", message: "the request body is larger than 32 MiB or was cut off"})
 		return nil, false
 	}
 	return body, true
@@ -38,10 +38,13 @@ func (r *refusal) body() errorBody {
 
 // invalid is the 400 of the layers in front of vLLM: their type is the HTTP phrase, not vLLM's BadRequestError.
 func invalid(message string) *refusal {
-	return &refusal{http.StatusBadRequest, http.StatusText(http.StatusBadRequest), message}
+	return &refusal{status: http.StatusBadRequest, kind: http.StatusText(http.StatusBadRequest), message: message}
 }
 
-func refuse(w http.ResponseWriter, r *refusal) { writeJSON(w, r.status, r.body()) }
+// refuse answers with an error in the words of the version played.
+func (c *Container) refuse(w http.ResponseWriter, r *refusal) {
+	writeJSON(w, r.status, c.dialect.failed(r))
+}
 
 // detail is the web framework's own error.
 func detail(w http.ResponseWriter, status int) {

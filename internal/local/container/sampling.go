@@ -44,7 +44,7 @@ func (c *Container) request(v values, adapter string, tokens []int, wanted *int6
 		return Request{}, refused
 	}
 	if logprobs > c.settings.maxLogprobs && c.settings.maxLogprobs >= 0 {
-		return Request{}, badRequest("Requested sample logprobs of %d, which is greater than max allowed: %d", logprobs, c.settings.maxLogprobs)
+		return Request{}, badRequest("Requested sample logprobs of %d, which is greater than max allowed: %d", logprobs, c.settings.maxLogprobs).about("logprobs", logprobs)
 	}
 	if logprobs > mostLogprobs {
 		return Request{}, badRequest("%s", notHere(fmt.Sprintf("more than %d logprobs", mostLogprobs)))
@@ -104,15 +104,15 @@ func (p numbers) judge(v values) *refusal {
 	case v.number("repetition_penalty", 1) <= 0:
 		return badRequest("repetition_penalty must be greater than zero, got %s.", floatText(v.number("repetition_penalty", 1)))
 	case p.temperature < 0:
-		return badRequest("temperature must be non-negative, got %s.", floatText(p.temperature))
+		return badRequest("temperature must be non-negative, got %s.", floatText(p.temperature)).about("temperature", floatText(p.temperature))
 	case !(p.topP > 0 && p.topP <= 1):
-		return badRequest("top_p must be in (0, 1], got %s.", floatText(p.topP))
+		return badRequest("top_p must be in (0, 1], got %s.", floatText(p.topP)).about("top_p", floatText(p.topP))
 	case p.topK < -1:
 		return badRequest("top_k must be 0 (disable), or at least 1, got %d.", p.topK)
 	case !between("min_p", 0, 1):
 		return badRequest("min_p must be in [0, 1], got %s.", floatText(v.number("min_p", 0)))
 	case p.maxTokens < 1:
-		return badRequest("max_tokens must be at least 1, got %d.", p.maxTokens)
+		return badRequest("max_tokens must be at least 1, got %d.", p.maxTokens).about("max_tokens", p.maxTokens)
 	case p.minTokens < 0:
 		return badRequest("min_tokens must be greater than or equal to 0, got %d.", p.minTokens)
 	case p.minTokens > p.maxTokens:

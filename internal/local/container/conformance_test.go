@@ -10,15 +10,6 @@ import (
 	"testing"
 )
 
-// known are the exchanges that are answered otherwise on purpose, and why. The test fails when one of them turns out equal.
-var known = map[string]string{
-	"ping/version":                             "the container names the vLLM it plays, not the CPU build that was recorded.",
-	"invocations-completion/echo-logprobs":     "the engine scores no prompts, so echo with logprobs is refused.",
-	"invocations-completion/echo-max-tokens-0": "the engine scores no prompts, so echo with logprobs is refused.",
-	"invocations-chat/echo":                    "a chat with echo scores its prompt, which the engine does not.",
-	"adapter-invocations/chat-header-spaces":   "Go trims blanks around a header's value; SageMaker never sends any.",
-}
-
 // cleanup is what the recorder took away between two groups.
 var cleanup = []string{"beta", "beta2", "beta3", "gamma", "delta", "eps", "zeta", "/opt/ml/model", "team/one"}
 
@@ -47,20 +38,47 @@ func groups(dir string) []group {
 		}},
 		{name: "lora-off", restart: true, changes: map[string]string{"SM_VLLM_ENABLE_LORA": "false"}},
 		{name: "sessions-off", restart: true},
+		{name: "sessions", restart: true, changes: map[string]string{"SAGEMAKER_ENABLE_STATEFUL_SESSIONS": "true"}},
 	}
 }
 
-// TestAnswersAsRecorded replays every exchange of the core recordings against a container that runs the recorded base and
-// adapter on the built-in engine.
+// TestAnswersAsRecorded is the conformance run: every recorded exchange of every version against a container that plays it,
+// with the recorded base and adapters on the built-in engine.
 func TestAnswersAsRecorded(t *testing.T) {
 	t.Parallel()
-	dir := unpackData(t)
-	buildMenu(t, dir, "ok_qv_only", "ok_zero_b")
+	for _, version := range recordedVersions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			dir := unpackData(t)
+			buildMenu(t, dir)
+			counted, seen := &tally{version: version}, map[string]bool{"load": true, "use": true}
+			for _, group := range groups(dir) {
+				if _, err := os.Stat(recordingPath(version, group.name)); err == nil {
+					seen[group.name] = true
+				}
+			}
+			t.Run("core", func(t *testing.T) { compareGroups(t, counted, dir) })
+			t.Run("load", func(t *testing.T) { compareLoads(t, counted, dir) })
+			t.Run("use", func(t *testing.T) { compareUses(t, counted, dir) })
+			if _, err := os.Stat(recordingPath(version, "startup")); err == nil {
+				seen["start"] = true
+				t.Run("start", func(t *testing.T) { compareStarts(t, counted, dir) })
+			}
+			counted.report(t, seen)
+		})
+	}
+}
+
+// compareGroups replays the groups of exchanges, one server for those that were recorded from one.
+func compareGroups(t *testing.T, counted *tally, dir string) {
 	var url string
-	equal, texts, compared := 0, 0, 0
+	texts := 0
 	for _, group := range groups(dir) {
+		if _, err := os.Stat(recordingPath(counted.version, group.name)); err != nil {
+			continue // not every variant of the server was recorded for every version
+		}
 		if group.restart || url == "" {
-			server := httptest.NewServer(startRecorded(t, dir, nil, group.changes))
+			server := httptest.NewServer(startVersion(t, counted.version, dir, nil, group.changes))
 			defer server.Close()
 			url = server.URL
 		}
@@ -68,28 +86,57 @@ func TestAnswersAsRecorded(t *testing.T) {
 			forget(t, url)
 		}
 		var file recording
-		readRecording(t, group.name, dir, &file)
+		readRecording(t, counted.version, group.name, dir, &file)
+		play := player{dir: dir, url: url}
 		for _, exchange := range file.Exchanges {
-			name := group.name + "/" + exchange.Name
-			exchange.Response.Body = strings.ReplaceAll(exchange.Response.Body, `"root":"../data/good"`, `"root":"`+filepath.Join(dir, "good")+`"`)
-			got := exchange.send(t, url)
-			diffs := compare(exchange.Response, got, sampled(exchange.Request.Body))
-			compared++
-			reason, expected := known[name]
-			switch {
-			case len(diffs) == 0 && expected:
-				t.Errorf("%s is answered as recorded now; take it out of the known differences (%s)", name, reason)
-			case len(diffs) > 0 && !expected:
-				t.Errorf("%s:\n\t%s", name, strings.Join(diffs, "\n\t"))
-			case len(diffs) == 0:
-				equal++
-				if exchange.Response.Body == "" || textOf(exchange.Response) == textOf(got) {
-					texts++
-				}
+			want, got := play.exchange(t, exchange)
+			diffs := compare(want, got, sampled(exchange.Request.Body))
+			counted.check(t, group.name+"/"+exchange.Name, diffs)
+			if len(diffs) == 0 && (want.Body == "" || textOf(want) == textOf(got)) {
+				texts++
 			}
 		}
 	}
-	t.Logf("%d exchanges compared: %d equal (%d of them to the last word of text), %d different on purpose", compared, equal, texts, len(known))
+	t.Logf("%s: %d of the exchanges equal to the last word of text", counted.version, texts)
+}
+
+// player replays a group's exchanges; the ids of sessions are the server's own and take the recorded ones' place.
+type player struct {
+	dir, url string
+	sessions map[string]string // recorded id to ours
+}
+
+func (p *player) exchange(t *testing.T, e recorded) (want, got reply) {
+	t.Helper()
+	want = e.Response
+	want.Body = strings.ReplaceAll(want.Body, `"root":"../data/good"`, `"root":"`+filepath.Join(p.dir, "good")+`"`)
+	for theirs, ours := range p.sessions {
+		if id := e.Request.Headers["x-amzn-sagemaker-session-id"]; id == theirs {
+			e.Request.Headers["x-amzn-sagemaker-session-id"] = ours
+		}
+		want.Body = strings.ReplaceAll(want.Body, theirs, ours)
+		want.Headers = renamed(want.Headers, theirs, ours)
+	}
+	got = e.send(t, p.url)
+	const key = "x-amzn-sagemaker-new-session-id"
+	theirs, expires, isNew := strings.Cut(want.Headers[key], "; ")
+	if ours, ourExpires, ok := strings.Cut(got.Headers[key], "; "); isNew && ok && len(ours) == len(theirs) && len(ourExpires) == len(expires) {
+		if p.sessions == nil {
+			p.sessions = map[string]string{}
+		}
+		p.sessions[theirs] = ours
+		want.Body = strings.ReplaceAll(want.Body, theirs, ours)
+		want.Headers[key] = got.Headers[key]
+	}
+	return want, got
+}
+
+func renamed(headers map[string]string, from, to string) map[string]string {
+	out := map[string]string{}
+	for key, value := range headers {
+		out[key] = strings.ReplaceAll(value, from, to)
+	}
+	return out
 }
 
 // sampled reports whether chance decides the answer.
@@ -130,40 +177,51 @@ func forget(t *testing.T, url string) {
 	}
 }
 
-// TestStartsRefuseAsRecorded starts containers with the environments of the recorded failing starts.
-func TestStartsRefuseAsRecorded(t *testing.T) {
-	t.Parallel()
-	dir := unpackData(t)
-	buildMenu(t, dir, "a6_rank32", "ok_qv_only")
+// compareStarts starts containers with the environments of the recorded failing starts.
+func compareStarts(t *testing.T, counted *tally, dir string) {
 	var cases []struct {
 		Case  string   `json:"case"`
 		Args  []string `json:"args"`
 		Lines []string `json:"error_lines"`
 	}
-	raw, err := os.ReadFile(filepath.Join("testdata", "vllm-0.11.2", "startup.json"))
+	raw, err := os.ReadFile(recordingPath(counted.version, "startup"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(raw), "DATA", dir)), &cases); err != nil {
 		t.Fatal(err)
 	}
+	// Of the bases that vLLM takes no LoRA on, only what decides it is made.
+	for name, config := range map[string]string{
+		"bigvocab": `{"architectures": ["LlamaForCausalLM"], "vocab_size": 258112}`,
+		"gpt2":     `{"architectures": ["GPT2LMHeadModel"], "vocab_size": 400}`,
+	} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name, "config.json"), []byte(config), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, one := range cases {
-		t.Run(one.Case, func(t *testing.T) {
-			t.Parallel()
-			if one.Case == "big-vocab-lora" || one.Case == "gpt2-lora" {
-				t.Skip("the bases of these starts were not recorded")
-			}
-			_, err := Start(t.Context(), Config{ModelDir: filepath.Join(dir, "base"), Environment: environmentOf(one.Args)})
-			if err == nil {
-				t.Fatal("started")
-			}
-			// The last line is the one that says it; before its type there is only the name of Python's exception.
-			want, _, _ := strings.Cut(strings.TrimSpace(one.Lines[len(one.Lines)-1]), " [type=")
-			want = strings.TrimPrefix(want, "pydantic_core._pydantic_core.ValidationError: ")
-			if !strings.Contains(err.Error(), want) {
-				t.Errorf("refused with %q, recorded %q", err, want)
-			}
-		})
+		exchange := "start/" + one.Case
+		var diffs []string
+		c, err := Start(t.Context(), Config{ModelDir: one.Args[1], Version: counted.version, Environment: environmentOf(one.Args)})
+		// The last line is the one that says it; before its type there is only the name of Python's exception.
+		last := one.Lines[len(one.Lines)-1]
+		if strings.HasPrefix(last, "RuntimeError: Engine core initialization failed.") {
+			last = one.Lines[len(one.Lines)-2] // the root cause it speaks of
+		}
+		want, _, _ := strings.Cut(strings.TrimSpace(last), " [type=")
+		want = strings.TrimPrefix(want, "pydantic_core._pydantic_core.ValidationError: ")
+		switch {
+		case err == nil:
+			diffs = append(diffs, "started")
+			c.Close()
+		case !strings.Contains(err.Error(), want):
+			diffs = append(diffs, fmt.Sprintf("refused with %q, recorded %q", err, want))
+		}
+		counted.check(t, exchange, diffs)
 	}
 }
 

@@ -46,6 +46,7 @@ type Container struct {
 	now      func() time.Time
 	dialect  dialect
 	settings settings
+	sessions *sessions // nil is off
 	base     base
 	dtype    string
 	vocab    int
@@ -83,6 +84,12 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
+	dialect := dialectOf(config.Version).under(config.Environment)
+	if settings.enableLora {
+		if err := dialect.takesLoRA(config.ModelDir); err != nil {
+			return nil, err
+		}
+	}
 	base, err := readBase(config.ModelDir)
 	if err != nil {
 		return nil, err
@@ -117,7 +124,7 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 	}
 	closing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Container{
-		log: log, now: time.Now, dialect: dialectOf(config.Version), settings: settings, base: base, dtype: about.DType, vocab: about.Vocab, eos: about.EOS,
+		log: log, now: time.Now, dialect: dialect, settings: settings, sessions: readSessions(config.Environment), base: base, dtype: about.DType, vocab: about.Vocab, eos: about.EOS,
 		context: length, modelDir: config.ModelDir, engine: engine, closing: closing, stop: stop,
 	}
 	c.end = endToken(config.ModelDir, engine)
@@ -164,7 +171,7 @@ func (c *Container) loadStatic(ctx context.Context) error {
 			value, err := parseJSON(module)
 			fields, isObject := value.(*object)
 			if err != nil || !isObject {
-				return argumentError("Invalid fields for --lora-modules: %s - vllm.entrypoints.openai.serving_models.LoRAModulePath() argument after ** must be a mapping, not %s", module, typeName(value))
+				return argumentError("Invalid fields for --lora-modules: %s - vllm.entrypoints.openai.%s.LoRAModulePath() argument after ** must be a mapping, not %s", module, c.dialect.modelsModule, typeName(value))
 			}
 			name, _ = fields.get("name").(string)
 			path, _ = fields.get("path").(string)

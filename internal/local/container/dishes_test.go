@@ -138,7 +138,7 @@ func menuFiles(out map[string]dish, set setter, weights tensors) {
 
 func menuKeys(out map[string]dish, set setter, text func(string) *string, tensor weigh, weights tensors) {
 	add := func(name string, more tensors) { tensor(name, weights.plus(more)) }
-	add("a13_lora_bias", tensors{layer + "0.self_attn.q_proj.lora_B.bias": noise(128)})
+	out["a13_lora_bias"] = dish{config: set("lora_bias", true), tensors: weights.plus(tensors{layer + "0.self_attn.q_proj.lora_B.bias": noise(128)})}
 	tensor("a13_default_in_key", weights.renamed(".weight", ".default.weight"))
 	add("a13_full_lm_head", tensors{"base_model.model.lm_head.weight": noise(400, 64)})
 	add("a13_full_embed", tensors{"base_model.model.model.embed_tokens.weight": noise(400, 64)})

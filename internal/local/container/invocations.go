@@ -10,9 +10,6 @@ import (
 // adapterHeader names the adapter of an invocation. SageMaker sets it; what a client puts in "model" never counts.
 const adapterHeader = "X-Amzn-SageMaker-Adapter-Identifier"
 
-// sessionHeader belongs to sticky sessions, which are always off here.
-const sessionHeader = "X-Amzn-SageMaker-Session-Id"
-
 const noHandler = "Cannot find suitable handler for request. Expected one of: ['ChatCompletionRequest', 'CompletionRequest']"
 
 // jsonContent reports whether the request says it is JSON.
@@ -49,8 +46,7 @@ func (c *Container) invocations(w http.ResponseWriter, r *http.Request) {
 		c.refuseShapeless(w, value)
 		return
 	}
-	if refused := session(r, fields); refused != nil {
-		c.refuse(w, refused)
+	if c.session(w, r, fields) {
 		return
 	}
 	fields.set("model", nil)
@@ -125,29 +121,6 @@ func (c *Container) refuseUnreadable(w http.ResponseWriter, err error) {
 		return
 	}
 	c.refuse(w, invalid("JSON decode error: "+fault.Error()))
-}
-
-// session answers what belongs to sticky sessions as a container does that has them off (recordings, sessions-off.json).
-func session(r *http.Request, fields *object) *refusal {
-	if kind := fields.get("requestType"); fields.has("requestType") {
-		var faults []any
-		if kind != any("NEW_SESSION") && kind != any("CLOSE") {
-			faults = append(faults, complaint("enum", []any{"requestType"}, "Input should be 'NEW_SESSION' or 'CLOSE'", kind, "expected", "'NEW_SESSION' or 'CLOSE'"))
-		}
-		for _, key := range fields.keys {
-			if key != "requestType" {
-				faults = append(faults, complaint("extra_forbidden", []any{key}, "Extra inputs are not permitted", fields.get(key)))
-			}
-		}
-		if len(faults) > 0 {
-			return invalid(string(compact(faults)))
-		}
-		return invalid("Invalid payload. stateful sessions not enabled")
-	}
-	if r.Header.Get(sessionHeader) != "" {
-		return invalid("Invalid payload. stateful sessions not enabled, " + sessionHeader + " header not supported")
-	}
-	return nil
 }
 
 // v1Completions and v1Chat are the routes behind /invocations. SageMaker does not reach them; there the body's model counts

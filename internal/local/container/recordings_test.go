@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// The recordings under testdata are what a real vLLM 0.11.2 answered; bodies are verbatim but for local paths, which became
+// The recordings under testdata are what real vLLMs answered, a folder for each version; bodies are verbatim but for local paths, which became
 // ADAPTER_DIR and MODEL_DIR. The archive holds the tiny base and the adapter "good" they were taken with.
 
 type recording struct {
@@ -39,9 +39,9 @@ type reply struct {
 }
 
 // readRecording reads a file of testdata with the placeholders put back to dir, where base and adapters were unpacked.
-func readRecording(t *testing.T, name, dir string, into any) {
+func readRecording(t *testing.T, version, name, dir string, into any) {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("testdata", "vllm-0.11.2", name+".json"))
+	raw, err := os.ReadFile(recordingPath(version, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +49,10 @@ func readRecording(t *testing.T, name, dir string, into any) {
 	if err := json.Unmarshal([]byte(text), into); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
+}
+
+func recordingPath(version, name string) string {
+	return filepath.Join("testdata", "vllm-"+version, name+".json")
 }
 
 // unpackData unpacks the base and the adapter into a fresh directory.
@@ -100,6 +104,11 @@ func recordedEnvironment() map[string]string {
 // startRecorded starts a container as the recorded server was, with changes to its environment; "" takes a variable away.
 func startRecorded(t *testing.T, dir string, open Opener, changes map[string]string) *Container {
 	t.Helper()
+	return startVersion(t, Version, dir, open, changes)
+}
+
+func startVersion(t *testing.T, version, dir string, open Opener, changes map[string]string) *Container {
+	t.Helper()
 	environment := recordedEnvironment()
 	for key, value := range changes {
 		environment[key] = value
@@ -107,7 +116,7 @@ func startRecorded(t *testing.T, dir string, open Opener, changes map[string]str
 			delete(environment, key)
 		}
 	}
-	c, err := Start(t.Context(), Config{ModelDir: filepath.Join(dir, "base"), Name: "tiny", Environment: environment, Open: open})
+	c, err := Start(t.Context(), Config{ModelDir: filepath.Join(dir, "base"), Name: "tiny", Version: version, Environment: environment, Open: open})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +149,7 @@ func (e recorded) send(t *testing.T, url string) reply {
 		t.Fatalf("%s: %v", e.Name, err)
 	}
 	out := reply{Status: response.StatusCode, Headers: map[string]string{}, Body: string(body)}
-	for _, key := range []string{"content-type", "allow", "location"} {
+	for _, key := range []string{"content-type", "allow", "location", "x-amzn-sagemaker-new-session-id", "x-amzn-sagemaker-closed-session-id"} {
 		if value := response.Header.Get(key); value != "" {
 			out.Headers[key] = value
 		}

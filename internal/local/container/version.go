@@ -2,20 +2,29 @@ package container
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"loradeck/internal/lora"
 )
 
 // dialect is what differs between the recorded versions of vLLM. Everything is false for 0.11.2; each field says from when
 // it is true (recordings, "Belief → finding", and the exchanges of the three versions side by side).
 type dialect struct {
-	version     string // as GET /version has it
-	fingerprint string // system_fingerprint of every answer; "" leaves it null
+	version      string // as GET /version has it
+	modelsModule string // Python's name of the module that lists models, in one message
+	mostVocab    int    // largest vocabulary of a base with LoRA
+	vocabRule    string // what is said of a larger one
+	fingerprint  string // system_fingerprint of every answer; "" leaves it null
 
 	// From 0.27.1.
 	shortIDs    bool // 16 hex digits in the ids of answers, 32 before
@@ -45,21 +54,55 @@ type dialect struct {
 // dialectOf gives the dialect of the newest recorded version that is not newer than version, and that of 0.11.2 for an
 // older or unreadable one.
 func dialectOf(version string) dialect {
-	d := dialect{version: Version}
+	d := dialect{
+		version: Version, modelsModule: "serving_models", mostVocab: 257_024, vocabRule: "32000 >= vocab_size <= 257024",
+	}
 	if !atLeast(version, "0.27.1") {
 		return d
 	}
 	d = dialect{
-		version: "0.27.1", fingerprint: "vllm-0.27.1-1aebbe4e",
+		version: "0.27.1", modelsModule: "models.protocol", mostVocab: 258_048, vocabRule: "<= 258048", fingerprint: "vllm-0.27.1",
 		shortIDs: true, wraps: true, hidesPaths: true, names: true, reasons: true, leanMessage: true, newFields: true,
 		lateRoom: true, inPlace: true, strictRank: true, baseLayers: true, needsTensor: true, vocabulary: true,
 	}
 	if !atLeast(version, "0.32.0") {
 		return d
 	}
-	d.version, d.fingerprint = "0.32.0", "vllm-0.32.0-c8cf7c37"
+	d.version, d.fingerprint = "0.32.0", "vllm-0.32.0"
 	d.patterns, d.features, d.ownName, d.aliases, d.shortInputs, d.usageDetail, d.promptFirst = true, true, true, true, true, true, true
 	return d
+}
+
+// under is the dialect of a server with this environment: its fingerprint ends in eight hex digits of how it is set up, which
+// stay the same from start to start.
+func (d dialect) under(environment map[string]string) dialect {
+	if d.fingerprint == "" {
+		return d
+	}
+	sum := sha256.New()
+	for _, key := range slices.Sorted(maps.Keys(environment)) {
+		fmt.Fprintf(sum, "%q=%q\n", key, environment[key])
+	}
+	d.fingerprint += "-" + hex.EncodeToString(sum.Sum(nil)[:4])
+	return d
+}
+
+// takesLoRA refuses a base on which this vLLM does not start with LoRA (recordings, startup.json).
+func (d dialect) takesLoRA(dir string) error {
+	var config struct {
+		Architectures []string `json:"architectures"`
+		Vocab         int      `json:"vocab_size"`
+	}
+	if readConfig(filepath.Join(dir, "config.json"), &config) != nil {
+		return nil // readBase tells
+	}
+	switch {
+	case len(config.Architectures) > 0 && config.Architectures[0] == "GPT2LMHeadModel":
+		return lora.Errorf(lora.Invalid, "ValueError: %s does not support LoRA yet.", config.Architectures[0])
+	case config.Vocab > d.mostVocab:
+		return lora.Errorf(lora.Invalid, "ValueError: When using LoRA, vocab size must be %s", d.vocabRule)
+	}
+	return nil
 }
 
 // atLeast compares versions number by number; what is no number counts as zero.

@@ -1,0 +1,101 @@
+package container
+
+import (
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// recordedVersions are the versions of vLLM that were recorded and are played.
+var recordedVersions = []string{"0.11.2", "0.27.1", "0.32.0"}
+
+// difference is an exchange that is answered otherwise than recorded, and why.
+type difference struct {
+	exchange string // GROUP/NAME; a * at the end stands for any rest
+	versions string // those it holds for, "" is all
+	reason   string
+}
+
+// differences are all that the container does otherwise on purpose. The conformance run fails on any other difference, and
+// when one of these turns out equal.
+var differences = []difference{
+	{"ping/version", "0.11.2", "the container names the vLLM it plays, not the CPU build that was recorded"},
+	{"invocations-completion/echo-logprobs", "", "the engine scores no prompts, so echo with logprobs is refused"},
+	{"invocations-completion/echo-max-tokens-0", "", "the engine scores no prompts, so echo with logprobs is refused"},
+	{"invocations-chat/echo", "", "a chat with echo scores its prompt, which the engine does not"},
+	{"adapter-invocations/chat-header-spaces", "", "Go trims blanks around a header's value; SageMaker never sends any"},
+	{"load/a11_bin_good", "", "pickles are never read here"},
+	{"load/a11_pt_good", "", "pickles are never read here"},
+	{"load/a11_bin_pickle", "", "pickles are never read here, so the words of the unpickler are not said"},
+	{"load/a11_bin_garbage", "", "pickles are never read here, so the words of the unpickler are not said"},
+	{"load/a11_bin_module_not_in_cfg", "", "pickles are never read here"},
+	{"load/a11_bin_cfg_extra_module", "0.27.1 0.32.0", "pickles are never read here"},
+	{"load/a17_embed_ok", "", "the engine applies no LoRA to embed_tokens"},
+	{"load/a17_embed_wrong_vocab", "0.11.2", "the engine applies no LoRA to embed_tokens"},
+	{"load/a17_lm_head_ok", "", "the engine applies no LoRA to lm_head"},
+	{"load/a17_lm_head_bigger", "0.11.2", "the engine applies no LoRA to lm_head"},
+}
+
+// tally counts the exchanges of one version and holds them to the list of differences.
+type tally struct {
+	version string
+
+	mu              sync.Mutex
+	compared, equal int
+	met             map[string]bool // differences that were seen
+}
+
+// check takes in one exchange and what was found different in it.
+func (c *tally) check(t *testing.T, exchange string, diffs []string) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.compared++
+	if len(diffs) == 0 {
+		c.equal++
+		return
+	}
+	if c.met == nil {
+		c.met = map[string]bool{}
+	}
+	if d, expected := c.expected(exchange); expected {
+		c.met[d.exchange] = true
+		return
+	}
+	t.Errorf("%s, %s:\n\t%s", c.version, exchange, strings.Join(diffs, "\n\t"))
+}
+
+// expected is the difference that an exchange has in this version.
+func (c *tally) expected(exchange string) (difference, bool) {
+	i := slices.IndexFunc(differences, func(d difference) bool {
+		prefix, any := strings.CutSuffix(d.exchange, "*")
+		return c.holds(d) && (d.exchange == exchange || any && strings.HasPrefix(exchange, prefix))
+	})
+	if i < 0 {
+		return difference{}, false
+	}
+	return differences[i], true
+}
+
+func (c *tally) holds(d difference) bool {
+	return d.versions == "" || slices.Contains(strings.Fields(d.versions), c.version)
+}
+
+// report says what was counted, and fails for differences that have gone: those of groups the version was recorded for.
+func (c *tally) report(t *testing.T, groups map[string]bool) {
+	t.Helper()
+	var gone []string
+	for _, d := range differences {
+		group, _, _ := strings.Cut(d.exchange, "/")
+		if c.holds(d) && groups[group] && !c.met[d.exchange] {
+			gone = append(gone, d.exchange+" ("+d.reason+")")
+		}
+	}
+	sort.Strings(gone)
+	for _, exchange := range gone {
+		t.Errorf("%s: %s is answered as recorded now; take it out of the differences", c.version, exchange)
+	}
+	t.Logf("%s: %d exchanges, %d equal, %d different with a reason", c.version, c.compared, c.equal, c.compared-c.equal)
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,13 +17,18 @@ type Adapter struct {
 	Source     string // the directory it was loaded from
 	Modules    int    // linear modules of the base it really changes; with none it answers as the base
 	Registered time.Time
+	Resident   bool // kept in the engine; one that is not is read from Source again on its next use
 }
 
-// Adapters lists what is registered, oldest first. Every registered adapter is resident.
+// Adapters lists what is registered, oldest first.
 func (c *Container) Adapters() []Adapter {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return append([]Adapter(nil), c.adapters...)
+	out := slices.Clone(c.adapters)
+	for i := range out {
+		out[i].Resident = slices.Contains(c.resident, out[i].Name)
+	}
+	return out
 }
 
 func (c *Container) registered(name string) (a Adapter, ok bool) {
@@ -69,10 +75,8 @@ func (c *Container) load(ctx context.Context, name, source string, again bool) *
 	if refused == nil && taken {
 		c.forget(ctx, name)
 	}
-	if refused == nil && len(deltas) > 0 {
-		if err := c.engine.AddAdapter(name, deltas); err != nil {
-			refused = loadFailure("%s", err)
-		}
+	if refused == nil {
+		refused = c.keep(ctx, name, deltas)
 	}
 	if refused != nil {
 		refused = c.dialect.worded(refused)
@@ -99,17 +103,12 @@ func (c *Container) unload(ctx context.Context, name string) *refusal {
 
 // forget takes an adapter out of the list and the engine; false when there is none. The caller holds c.loading.
 func (c *Container) forget(ctx context.Context, name string) bool {
+	c.evict(ctx, name)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	i := c.index(name)
-	effective := i >= 0 && c.adapters[i].Modules > 0
 	if i >= 0 {
 		c.adapters = append(c.adapters[:i:i], c.adapters[i+1:]...)
-	}
-	c.mu.Unlock()
-	if effective {
-		if err := c.engine.RemoveAdapter(name); err != nil {
-			c.log.ErrorContext(ctx, "engine kept an adapter", "adapter", name, "err", err)
-		}
 	}
 	return i >= 0
 }

@@ -106,53 +106,52 @@ type piece struct {
 	err     error
 }
 
-// ahead is how many chunks may wait for a slow client before an engine starts to join them.
-const ahead = 64
-
 // generate runs every request of x side by side and hands their chunks to emit, one at a time. It ends at the first error,
 // emit's included, and then stops what is still running.
 func (c *Container) generate(ctx context.Context, x *exchange, emit func(request int, chunk Chunk) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	pieces := make(chan piece, ahead)
+	pieces := newMailbox()
 	var running sync.WaitGroup
 	for i, request := range x.requests {
 		running.Go(func() { c.run(ctx, i, request, pieces) })
 	}
-	go func() { running.Wait(); close(pieces) }()
+	go func() { running.Wait(); pieces.close() }()
 	defer func() {
 		cancel()
-		for range pieces { // until every request has let go
-		}
+		running.Wait()
 	}()
 	c.promptTokens.Add(int64(x.promptTokens()))
-	for p := range pieces {
-		if p.err != nil {
-			return p.err
-		}
-		c.generatedTokens.Add(int64(len(p.chunk.Tokens)))
-		if err := emit(p.request, p.chunk); err != nil {
-			return err
+	for next := pieces.take(); len(next) > 0; next = pieces.take() {
+		for _, p := range next {
+			if p.err != nil {
+				return p.err
+			}
+			c.generatedTokens.Add(int64(len(p.chunk.Tokens)))
+			if err := emit(p.request, p.chunk); err != nil {
+				return err
+			}
 		}
 	}
 	return ctx.Err()
 }
 
-func (c *Container) run(ctx context.Context, i int, request Request, pieces chan<- piece) {
-	send := func(p piece) bool {
-		select {
-		case pieces <- p:
-			return true
-		case <-ctx.Done():
-			return false
-		}
-	}
+// run answers one request when its adapter's turn has come.
+func (c *Container) run(ctx context.Context, i int, request Request, pieces *mailbox) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			send(piece{request: i, err: fmt.Errorf("generation crashed: %v", fault)})
+			pieces.put(piece{request: i, err: fmt.Errorf("generation crashed: %v", fault)})
 		}
 	}()
+	name, leave, err := c.admit(ctx, request.Adapter)
+	if err != nil {
+		pieces.put(piece{request: i, err: err})
+		return
+	}
+	defer leave()
+	request.Adapter = name
 	for chunk, err := range c.engine.Generate(ctx, request) {
-		if !send(piece{request: i, chunk: chunk, err: err}) || err != nil {
+		pieces.put(piece{request: i, chunk: chunk, err: err})
+		if err != nil {
 			return
 		}
 	}
@@ -178,6 +177,9 @@ func (c *Container) collect(w http.ResponseWriter, r *http.Request, x *exchange)
 
 // failed is what the client hears of an engine's error.
 func (c *Container) failed(ctx context.Context, x *exchange, err error) *refusal {
+	if refused, ok := refusalOf(err); ok {
+		return refused
+	}
 	switch lora.KindOf(err) {
 	case lora.Invalid:
 		return badRequest("%s", lora.Message(err))

@@ -61,6 +61,9 @@ type Container struct {
 
 	mu       sync.RWMutex
 	adapters []Adapter // in order of registration
+	resident []string  // those the engine has, the one not used for longest first
+
+	slots *slots
 
 	promptTokens, generatedTokens atomic.Int64
 
@@ -128,6 +131,7 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 		context: length, modelDir: config.ModelDir, engine: engine, closing: closing, stop: stop,
 	}
 	c.end = endToken(config.ModelDir, engine)
+	c.slots = newSlots(settings.maxLoras, c.now)
 	c.routes = c.table()
 	if err := c.loadStatic(ctx); err != nil {
 		c.Close()

@@ -181,12 +181,10 @@ func (c *Container) refuseV1(w http.ResponseWriter, words string, fields *object
 // find says which adapter a model name means, "" for the base, and what the answer calls it. An adapter that took the
 // base's own name answers for it, as recorded.
 func (c *Container) find(model string) (adapter, shown string, refused *refusal) {
-	a, known := c.registered(model)
+	_, known := c.registered(model)
 	switch {
 	case model == "":
 		return "", c.settings.served, nil
-	case known && a.Modules == 0:
-		return "", model, nil
 	case known:
 		return model, model, nil
 	case model == c.settings.served:

@@ -23,7 +23,8 @@ type settings struct {
 	served      string // name of the base in answers
 	enableLora  bool
 	maxRank     int
-	maxLoras    int
+	maxLoras    int  // different adapters in one batch
+	cpuLoras    int  // adapters kept in memory
 	runtime     bool // VLLM_ALLOW_RUNTIME_LORA_UPDATING
 	context     int  // 0: as long as the base allows
 	sequences   int  // requests in one batch; 0: the engine's own choice
@@ -84,6 +85,10 @@ func readSettings(environment map[string]string) (settings, error) {
 	}
 	if len(unknown) > 0 {
 		return settings{}, argumentError("unrecognized arguments: %s", strings.Join(unknown, " "))
+	}
+	s.cpuLoras = s.maxLoras
+	if cpuLoras >= 0 {
+		s.cpuLoras = cpuLoras
 	}
 	if !s.enableLora {
 		return s, nil

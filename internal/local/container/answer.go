@@ -113,7 +113,7 @@ func (c *Container) generate(ctx context.Context, x *exchange, emit func(request
 	pieces := newMailbox()
 	var running sync.WaitGroup
 	for i, request := range x.requests {
-		running.Go(func() { c.run(ctx, i, request, pieces) })
+		running.Go(func() { c.run(ctx, i, x.choices, request, pieces) })
 	}
 	go func() { running.Wait(); pieces.close() }()
 	defer func() {
@@ -135,8 +135,9 @@ func (c *Container) generate(ctx context.Context, x *exchange, emit func(request
 	return ctx.Err()
 }
 
-// run answers one request when its adapter's turn has come.
-func (c *Container) run(ctx context.Context, i int, request Request, pieces *mailbox) {
+// run answers one request, one of n for its prompt, when its adapter's turn has come.
+func (c *Container) run(ctx context.Context, i, n int, request Request, pieces *mailbox) {
+	course := course{request: request, came: c.now()}
 	defer func() {
 		if fault := recover(); fault != nil {
 			pieces.put(piece{request: i, err: fmt.Errorf("generation crashed: %v", fault)})
@@ -148,8 +149,10 @@ func (c *Container) run(ctx context.Context, i int, request Request, pieces *mai
 		return
 	}
 	defer leave()
-	request.Adapter = name
+	request.Adapter, course.began = name, c.now()
+	defer func() { c.meter.count(course, n, c.now()) }()
 	for chunk, err := range c.engine.Generate(ctx, request) {
+		course.chunk(chunk, c.now())
 		pieces.put(piece{request: i, chunk: chunk, err: err})
 		if err != nil {
 			return

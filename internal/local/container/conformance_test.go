@@ -51,7 +51,7 @@ func TestAnswersAsRecorded(t *testing.T) {
 			t.Parallel()
 			dir := unpackData(t)
 			buildMenu(t, dir)
-			counted, seen := &tally{version: version}, map[string]bool{"load": true, "use": true}
+			counted, seen := &tally{version: version}, map[string]bool{"load": true, "use": true, "behaviour": true, "nan": true}
 			for _, group := range groups(dir) {
 				if _, err := os.Stat(recordingPath(version, group.name)); err == nil {
 					seen[group.name] = true
@@ -60,6 +60,8 @@ func TestAnswersAsRecorded(t *testing.T) {
 			t.Run("core", func(t *testing.T) { compareGroups(t, counted, dir) })
 			t.Run("load", func(t *testing.T) { compareLoads(t, counted, dir) })
 			t.Run("use", func(t *testing.T) { compareUses(t, counted, dir) })
+			t.Run("behaviour", func(t *testing.T) { compareBehaviour(t, counted, dir) })
+			t.Run("nan", func(t *testing.T) { compareNaN(t, counted, dir) })
 			if _, err := os.Stat(recordingPath(version, "startup")); err == nil {
 				seen["start"] = true
 				t.Run("start", func(t *testing.T) { compareStarts(t, counted, dir) })

@@ -64,6 +64,7 @@ type Container struct {
 	resident []string  // those the engine has, the one not used for longest first
 
 	slots *slots
+	meter *meter
 
 	promptTokens, generatedTokens atomic.Int64
 
@@ -131,7 +132,7 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 		context: length, modelDir: config.ModelDir, engine: engine, closing: closing, stop: stop,
 	}
 	c.end = endToken(config.ModelDir, engine)
-	c.slots = newSlots(settings.maxLoras, c.now)
+	c.slots, c.meter = newSlots(settings.maxLoras, c.now), newMeter(length)
 	c.routes = c.table()
 	if err := c.loadStatic(ctx); err != nil {
 		c.Close()

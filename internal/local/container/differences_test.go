@@ -26,6 +26,8 @@ var differences = []difference{
 	{"invocations-completion/echo-max-tokens-0", "", "the engine scores no prompts, so echo with logprobs is refused"},
 	{"invocations-chat/echo", "", "a chat with echo scores its prompt, which the engine does not"},
 	{"adapter-invocations/chat-header-spaces", "", "Go trims blanks around a header's value; SageMaker never sends any"},
+	{"behaviour/swap_1_load_good", "0.27.1", "the recorder had left the name taken"},
+	{"nan/after", "0.27.1 0.32.0", "on its CPU build the next answer of the base was spoiled once; here none is"},
 	{"load/a11_bin_good", "", "pickles are never read here"},
 	{"load/a11_pt_good", "", "pickles are never read here"},
 	{"load/a11_bin_pickle", "", "pickles are never read here, so the words of the unpickler are not said"},

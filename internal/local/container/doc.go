@@ -1,20 +1,20 @@
 // Package container is what runs inside a base component of the local platform: the contract between SageMaker and the
 // vLLM image, spoken over an engine. It answers POST /invocations, GET and POST /ping, POST /adapters,
-// DELETE /adapters/{name} and vLLM's own /v1 routes, in the words, statuses and key sets that a real vLLM 0.11.2 was
-// recorded to use.
+// DELETE /adapters/{name} and vLLM's own /v1 routes, in the words, statuses and key sets that real vLLMs were recorded to
+// use: 0.11.2, 0.27.1 or 0.32.0, by the image's tag (version.go).
 //
 // It knows no SageMaker resource, no bucket and no archive: it is given a directory with a base, an environment, and
 // directories with adapters. It shares nothing with the rooms that judge an adapter before it is shipped (check, peft):
 // what it refuses is written from recordings, so that a mistake there is not repeated here.
 //
-// An adapter is decoded as that vLLM decodes one, oddities included: one scale for all modules, rank and alpha patterns
-// unread, module names that the base does not have dropped without a word, smaller tensors laid into a corner. The engine
-// then gets plain matrices and a scale.
+// An adapter is decoded as that vLLM decodes one, oddities included: rank and alpha patterns unread before 0.32.0, module
+// names that the base does not have dropped without a word, smaller tensors laid into a corner. The engine then gets plain
+// matrices and a scale. SM_VLLM_MAX_LORAS different adapters answer at once, others wait; SM_VLLM_MAX_CPU_LORAS are kept, and
+// one that is not is read from its directory again.
 //
 // What SageMaker does and this platform does not, and says so when asked: adapter weights as .bin or .pt (nothing is ever
 // unpickled here), LoRA on embed_tokens and lm_head, new_embeddings files, mixture-of-experts bases; echo together with
 // logprobs, prompt_logprobs, penalties, min_p, logit_bias, bad words and allowed tokens, structured output, beam search,
-// best_of, tools, per-request template arguments, prompt embeddings, special tokens in the answer; sticky sessions, and
-// the vLLM options listed in settings.go. SM_VLLM_MAX_LORAS and SM_VLLM_MAX_CPU_LORAS are checked but every
-// registered adapter stays resident.
+// best_of, tools, per-request template arguments, prompt embeddings, special tokens in the answer; and
+// the vLLM options listed in settings.go; stale prefix caches and the death of the engine over vanished files.
 package container

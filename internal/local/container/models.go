@@ -3,9 +3,7 @@ package container
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"net/http"
-	"strings"
 )
 
 type modelList struct {
@@ -79,21 +77,4 @@ func (c *Container) serverLoad(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, struct {
 		ServerLoad int `json:"server_load"`
 	}{0})
-}
-
-// metrics gives the few families that this container has numbers for. The model_name label is the base, never an adapter
-// (recordings/README.md).
-func (c *Container) metrics(w http.ResponseWriter, _ *http.Request) {
-	var out strings.Builder
-	load := c.engine.Load()
-	family := func(name, kind, help string, value float64) {
-		fmt.Fprintf(&out, "# HELP vllm:%s %s\n# TYPE vllm:%s %s\nvllm:%s{engine=\"0\",model_name=%q} %s\n",
-			name, help, name, kind, name, c.settings.served, floatText(value))
-	}
-	family("num_requests_running", "gauge", "Number of requests in model execution batches.", float64(load.Running))
-	family("num_requests_waiting", "gauge", "Number of requests waiting to be processed.", float64(load.Waiting))
-	family("prompt_tokens_total", "counter", "Number of prefill tokens processed.", float64(c.promptTokens.Load()))
-	family("generation_tokens_total", "counter", "Number of generation tokens processed.", float64(c.generatedTokens.Load()))
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	w.Write([]byte(out.String()))
 }

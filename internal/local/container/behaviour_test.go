@@ -207,3 +207,27 @@ func compareNaN(t *testing.T, counted *tally, dir string) {
 	}
 	counted.check(t, "nan/after", diffs)
 }
+
+// TestTargetModulesDropTheOthersAsRecorded restricts adapters to down_proj: one that has it answers in part, one that does not
+// answers as the base.
+func TestTargetModulesDropTheOthersAsRecorded(t *testing.T) {
+	t.Parallel()
+	const version = "0.32.0"
+	dir := unpackData(t)
+	buildMenu(t, dir, "ok_good", "ok_qv_only")
+	var file map[string]json.RawMessage
+	readRecording(t, version, "lora-target-modules", dir, &file)
+	server := httptest.NewServer(startVersion(t, version, dir, nil, map[string]string{"SM_VLLM_LORA_TARGET_MODULES": "down_proj"}))
+	defer server.Close()
+	b := behaviour{url: server.URL}
+	base := textOf(b.ask(t, "", "The boat"))
+	for _, name := range []string{"ok_good", "ok_qv_only"} {
+		if got := register(t, b.url, name, filepath.Join(dir, "menu", name)); got.Status != 200 {
+			t.Fatal(got.Body)
+		}
+		want := string(file[name+"_equals_base"]) == "true"
+		if got := textOf(b.ask(t, name, "The boat")); (got == base) != want {
+			t.Errorf("%s answers %s, the base %s; recorded as equal: %t", name, got, base, want)
+		}
+	}
+}

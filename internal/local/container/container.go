@@ -84,11 +84,11 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	log = log.With("component", config.Name)
-	settings, err := readSettings(config.Environment)
+	dialect := dialectOf(config.Version).under(config.Environment)
+	settings, err := readSettings(config.Environment, dialect)
 	if err != nil {
 		return nil, err
 	}
-	dialect := dialectOf(config.Version).under(config.Environment)
 	if settings.enableLora {
 		if err := dialect.takesLoRA(config.ModelDir); err != nil {
 			return nil, err

@@ -147,7 +147,7 @@ func (c *Container) fill(w *weights, pairs []halves, config peftConfig) ([]Delta
 	var out []Delta
 	for _, module := range c.base.linears() {
 		pair, ok := byModule[module.path]
-		if !ok {
+		if !ok || !c.targeted(module.path) {
 			continue
 		}
 		if pair.a == "" || pair.b == "" {
@@ -174,6 +174,12 @@ func (c *Container) fill(w *weights, pairs []halves, config peftConfig) ([]Delta
 		out = append(out, Delta{Module: module.path, A: a.padded(rank, module.in), B: b.padded(module.out, rank), Scale: float32(config.scaleOf(module.path))})
 	}
 	return out, nil
+}
+
+// targeted reports whether adapters may change a module; the halves on others are dropped without a word.
+func (c *Container) targeted(module string) bool {
+	targets := c.settings.targets
+	return len(targets) == 0 || slices.Contains(targets, module[strings.LastIndex(module, ".")+1:])
 }
 
 // fits refuses a tensor larger than its slot, the last dimension first, in torch's words.

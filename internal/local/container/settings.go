@@ -31,6 +31,7 @@ type settings struct {
 	maxLogprobs int
 	ownDefaults bool     // sampling defaults from the base's generation_config.json
 	modules     []string // --lora-modules, one token each
+	targets     []string // --lora-target-modules: the modules that adapters may change, empty is all
 }
 
 // flag is one option after the entrypoint: bare when it has no value.
@@ -63,7 +64,7 @@ func argumentError(format string, args ...any) error {
 
 // readSettings judges the environment in vLLM's order: each value as the command line reads it, then options it does not
 // know, then the LoRA numbers against each other.
-func readSettings(environment map[string]string) (settings, error) {
+func readSettings(environment map[string]string, d dialect) (settings, error) {
 	s := settings{served: modelPath, maxRank: 16, maxLoras: 1, maxLogprobs: 20, ownDefaults: true}
 	switch strings.ToLower(strings.TrimSpace(environment[lora.EnvRuntimeUpdate])) {
 	case "1", "true":
@@ -73,6 +74,7 @@ func readSettings(environment map[string]string) (settings, error) {
 	var unknown []string
 	for _, f := range flags(environment) {
 		known, err := s.apply(f, &cpuLoras)
+		known = known && d.knows(f.name)
 		if err != nil {
 			return settings{}, err
 		}
@@ -151,6 +153,9 @@ func (s *settings) apply(f flag, cpuLoras *int) (bool, error) {
 		return true, nil
 	case "--lora-modules":
 		s.modules = []string{f.value}
+		return true, nil
+	case "--lora-target-modules":
+		s.targets = strings.Fields(f.value)
 		return true, nil
 	case "--generation-config":
 		s.ownDefaults = f.value != "vllm"

@@ -3,6 +3,8 @@ package container
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestEnvironmentBecomesFlagsAsTheEntrypointDoes(t *testing.T) {
@@ -12,29 +14,19 @@ func TestEnvironmentBecomesFlagsAsTheEntrypointDoes(t *testing.T) {
 		"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "SM_VLLM_MAX_MODEL_LEN": "4k", "SM_VLLM_ENFORCE_EAGER": "false",
 		"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true", "SM_VLLM_GPU_MEMORY_UTILIZATION": "0.9", "HF_MODEL_ID": "some/model",
 		"SM_VLLM_SERVED_MODEL_NAME": "tiny other", "SM_VLLM_MAX_NUM_SEQS": " 16 ",
-	})
+	}, dialectOf("0.11.2"))
 	want := settings{
-		served: "tiny", enableLora: true, maxRank: 64, maxLoras: 2, runtime: true, context: 4000, sequences: 16, maxLogprobs: 20,
+		served: "tiny", enableLora: true, maxRank: 64, maxLoras: 2, cpuLoras: 4, runtime: true, context: 4000, sequences: 16, maxLogprobs: 20,
 		ownDefaults: true,
 	}
-	if err != nil || !equalSettings(got, want) {
-		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(settings{})); err != nil || diff != "" {
+		t.Errorf("%v, %s", err, diff)
 	}
-}
-
-func equalSettings(a, b settings) bool {
-	if strings.Join(a.modules, "\x00") != strings.Join(b.modules, "\x00") {
-		return false
-	}
-	a.modules, b.modules = nil, nil
-	return a.served == b.served && a.enableLora == b.enableLora && a.maxRank == b.maxRank && a.maxLoras == b.maxLoras &&
-		a.runtime == b.runtime && a.context == b.context && a.sequences == b.sequences && a.maxLogprobs == b.maxLogprobs &&
-		a.ownDefaults == b.ownDefaults
 }
 
 func TestDefaultsAreThoseOfVLLM(t *testing.T) {
 	t.Parallel()
-	got, err := readSettings(nil)
+	got, err := readSettings(nil, dialectOf(""))
 	if err != nil || got.enableLora || got.runtime || got.maxRank != 16 || got.maxLoras != 1 || got.served != modelPath {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -56,11 +48,23 @@ func TestWrongVariablesStopTheStart(t *testing.T) {
 		{"The local platform does not do --chat-template, SageMaker would.", map[string]string{"SM_VLLM_CHAT_TEMPLATE": "x.jinja"}},
 		{"does not download models", map[string]string{"SM_VLLM_MODEL": "org/model"}},
 	} {
-		if _, err := readSettings(one.environment); err == nil || !strings.Contains(err.Error(), one.want) {
+		if _, err := readSettings(one.environment, dialectOf("")); err == nil || !strings.Contains(err.Error(), one.want) {
 			t.Errorf("%v: got %v, want %q", one.environment, err, one.want)
 		}
 	}
-	if _, err := readSettings(map[string]string{"SM_VLLM_MAX_LORAS": "2", "SM_VLLM_MAX_CPU_LORAS": "1"}); err != nil {
+	if _, err := readSettings(map[string]string{"SM_VLLM_MAX_LORAS": "2", "SM_VLLM_MAX_CPU_LORAS": "1"}, dialectOf("")); err != nil {
 		t.Errorf("without LoRA its numbers are not compared: %v", err)
+	}
+}
+
+func TestOptionsAboutLoRAComeAndGoWithTheVersion(t *testing.T) {
+	t.Parallel()
+	for variable, first := range map[string]string{"SM_VLLM_LORA_TARGET_MODULES": "0.27.1", "SM_VLLM_LORA_EXTRA_VOCAB_SIZE": "0.11.2"} {
+		for _, version := range []string{"0.11.2", "0.27.1"} {
+			_, err := readSettings(map[string]string{variable: "512"}, dialectOf(version))
+			if known := err == nil; known != (version == first) {
+				t.Errorf("%s in %s: %v", variable, version, err)
+			}
+		}
 	}
 }

@@ -97,6 +97,17 @@ func (b *base) readDefaults(dir string) (unmet []string, err error) {
 	return unmet, nil
 }
 
+// length is vLLM's max_model_len before the engine has a say: what was asked for, 0 being nothing, within what the base allows.
+func (b base) length(asked int) (int, error) {
+	switch {
+	case asked <= 0:
+		return b.context, nil
+	case b.context > 0 && asked > b.context:
+		return 0, lora.Errorf(lora.Invalid, "User-specified max_model_len (%d) is greater than the derived max_model_len (max_position_embeddings=%d or model_max_length=None in model's config.json).", asked, b.context)
+	}
+	return asked, nil
+}
+
 func set[T any](into *T, value *T) {
 	if value != nil {
 		*into = *value

@@ -107,12 +107,9 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 			log.WarnContext(ctx, "sampling default of the base not applied", "name", name)
 		}
 	}
-	length := base.context
-	if settings.context > 0 {
-		if base.context > 0 && settings.context > base.context {
-			return nil, lora.Errorf(lora.Invalid, "User-specified max_model_len (%d) is greater than the derived max_model_len (max_position_embeddings=%d or model_max_length=None in model's config.json).", settings.context, base.context)
-		}
-		length = settings.context
+	length, err := base.length(settings.context)
+	if err != nil {
+		return nil, err
 	}
 	open := config.Open
 	if open == nil {

@@ -166,6 +166,12 @@ func (s *settings) apply(f flag, cpuLoras *int) (bool, error) {
 		}
 		return true, nil
 	}
+	return f.elsewhere()
+}
+
+// elsewhere judges an option that nothing here acts on: one that changes answers is refused, any other that vLLM knows is
+// passed over.
+func (f flag) elsewhere() (known bool, err error) {
 	if slices.Contains(refusedOptions, strings.TrimPrefix(f.name, "--")) {
 		return true, lora.Errorf(lora.Invalid, "The local platform does not do %s, SageMaker would. Leave its SM_VLLM_ variable out.", f.name)
 	}

@@ -81,6 +81,7 @@ func (o *outbox) put(c Chunk) {
 	if o.some {
 		c.Text = o.chunk.Text + c.Text
 		c.Tokens = append(o.chunk.Tokens, c.Tokens...)
+		c.Prompt = append(o.chunk.Prompt, c.Prompt...)
 	}
 	o.chunk, o.some = c, true
 	o.ended = o.ended || c.Finish != ""

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -244,6 +244,7 @@ func (e *Engine) admit(ctx context.Context, request Request) (*run, error) {
 		return nil, err
 	}
 	request.Stop, request.StopTokens = slices.Clone(request.Stop), slices.Clone(request.StopTokens)
+	request.LogitBias = maps.Clone(request.LogitBias)
 	seed := rand.Uint64()
 	if request.Seed != nil {
 		seed = *request.Seed
@@ -251,7 +252,7 @@ func (e *Engine) admit(ctx context.Context, request Request) (*run, error) {
 	r := &run{
 		ctx: ctx, request: request, pending: slices.Clone(request.Tokens), out: newOutbox(),
 		answer: answer{text: e.tokenizer.Stream(true), stops: request.Stop},
-		random: rand.New(rand.NewPCG(seed, 0)),
+		random: rand.New(rand.NewPCG(seed, 0)), history: newHistory(&request),
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -278,34 +279,6 @@ func (e *Engine) withdraw(r *run) {
 	if i := slices.Index(e.waiting, r); i >= 0 {
 		e.waiting = slices.Delete(e.waiting, i, i+1)
 	}
-}
-
-func (e *Engine) check(r *Request) error {
-	bad := func(format string, args ...any) error { return lora.Errorf(lora.Invalid, format, args...) }
-	switch {
-	case len(r.Tokens) == 0:
-		return bad("The prompt is empty.")
-	case r.MaxTokens < 1:
-		return bad("max_tokens is %d; ask for at least 1.", r.MaxTokens)
-	case len(r.Tokens)+r.MaxTokens > e.info.Context:
-		return bad("The prompt has %d tokens and max_tokens is %d; together they may be %d.", len(r.Tokens), r.MaxTokens, e.info.Context)
-	case r.MinTokens < 0 || r.MinTokens > r.MaxTokens:
-		return bad("min_tokens is %d; it must lie between 0 and max_tokens, %d.", r.MinTokens, r.MaxTokens)
-	case !(r.Temperature >= 0) || math.IsInf(r.Temperature, 0):
-		return bad("temperature is %v; it must be 0 or more.", r.Temperature)
-	case !(r.TopP >= 0 && r.TopP <= 1):
-		return bad("top_p is %v; it must lie between 0 and 1.", r.TopP)
-	case r.Logprobs < -1 || r.Logprobs > MaxLogprobs:
-		return bad("logprobs is %d; ask for 0 to %d.", r.Logprobs, MaxLogprobs)
-	case slices.Contains(r.Stop, ""):
-		return bad("A stop string is empty.")
-	}
-	for _, id := range slices.Concat(r.Tokens, r.StopTokens) {
-		if id < 0 || id >= e.info.Vocab {
-			return bad("The token %d is outside the vocabulary of %d.", id, e.info.Vocab)
-		}
-	}
-	return nil
 }
 
 func (e *Engine) signal() {

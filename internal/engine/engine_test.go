@@ -99,6 +99,7 @@ type result struct {
 	Text   string
 	Last   engine.Chunk
 	Tokens []engine.Token
+	Prompt []engine.Token
 }
 
 func generate(ctx context.Context, e *engine.Engine, r engine.Request) (result, error) {
@@ -111,6 +112,7 @@ func generate(ctx context.Context, e *engine.Engine, r engine.Request) (result, 
 			got.IDs = append(got.IDs, token.ID)
 			got.Tokens = append(got.Tokens, token)
 		}
+		got.Prompt = append(got.Prompt, c.Prompt...)
 		got.Text += c.Text
 		got.Last = c
 	}
@@ -166,7 +168,9 @@ func TestARequestIsTheSameBitForBitHoweverItIsBatched(t *testing.T) {
 		q.Logprobs = 20
 		if seed := uint64(i); i%2 == 1 {
 			q.Temperature, q.TopP, q.TopK, q.Seed = 0.9, 0.95, 40, &seed
+			q.Repetition, q.Frequency, q.MinP = 1.3, 0.5, 0.01
 		}
+		q.ScorePrompt, q.PromptLogprobs = i%3 == 0, 3
 		requests = append(requests, q)
 	}
 	alone := openTest(t, "llama", engine.Options{Threads: 1, MaxRunning: 1, StepTokens: 1000})
@@ -183,7 +187,7 @@ func TestARequestIsTheSameBitForBitHoweverItIsBatched(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				if diff := cmp.Diff(want[i].Tokens, got.Tokens); diff != "" {
+				if diff := cmp.Diff([][]engine.Token{want[i].Prompt, want[i].Tokens}, [][]engine.Token{got.Prompt, got.Tokens}); diff != "" {
 					t.Errorf("%+v: request %d (-alone +batched):\n%s", o, i, diff)
 				}
 			})
@@ -328,6 +332,14 @@ func TestRequestsThatCannotBeAnsweredAreRefused(t *testing.T) {
 		"NaN temperature":       func(r *engine.Request) { r.Temperature = nan },
 		"top_p over one":        func(r *engine.Request) { r.TopP = 1.1 },
 		"NaN top_p":             func(r *engine.Request) { r.TopP = nan },
+		"NaN min_p":             func(r *engine.Request) { r.MinP = nan },
+		"presence over two":     func(r *engine.Request) { r.Presence = 2.1 },
+		"NaN frequency":         func(r *engine.Request) { r.Frequency = nan },
+		"negative repetition":   func(r *engine.Request) { r.Repetition = -1 },
+		"endless repetition":    func(r *engine.Request) { r.Repetition = math.Inf(1) },
+		"bias on no token":      func(r *engine.Request) { r.LogitBias = map[int]float64{512: 1} },
+		"too strong a bias":     func(r *engine.Request) { r.LogitBias = map[int]float64{1: -101} },
+		"too many for a prompt": func(r *engine.Request) { r.ScorePrompt, r.PromptLogprobs = true, 21 },
 		"too many logprobs":     func(r *engine.Request) { r.Logprobs = 21 },
 		"an empty stop string":  func(r *engine.Request) { r.Stop = []string{"a", ""} },
 		"a stop token too high": func(r *engine.Request) { r.StopTokens = []int{1000} },

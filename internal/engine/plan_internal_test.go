@@ -49,6 +49,33 @@ func TestAStepServesAnswersFirstAndThenPromptsInOrder(t *testing.T) {
 	}
 }
 
+func TestAStepScoresNoMoreOfPromptsThanItsMemoryAllows(t *testing.T) {
+	t.Parallel()
+	scored := func(pending int) *run {
+		return &run{request: Request{ScorePrompt: true}, pending: make([]int, pending), sequence: newSequence(1, nil)}
+	}
+	plain := &run{pending: make([]int, 9), sequence: newSequence(1, nil)}
+	s := &scheduler{
+		engine:  &Engine{options: Options{StepTokens: 100}, info: Info{Vocab: scoredValues / 5}},
+		running: []*run{scored(3), plain, scored(9), scored(9)},
+	}
+	s.plan()
+	var shares, wanted []int
+	for _, r := range s.running {
+		shares, wanted = append(shares, r.share), append(wanted, r.wanted())
+	}
+	if diff := cmp.Diff([]int{3, 9, 2, 0}, shares); diff != "" {
+		t.Errorf("shares (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int{3, 1, 2, 0}, wanted); diff != "" {
+		t.Errorf("logits (-want +got):\n%s", diff)
+	}
+	s.engine.info.Vocab = scoredValues * 2
+	if s.plan(); s.running[0].share != 1 {
+		t.Errorf("the oldest prompt gets %d tokens of a vocabulary that fills the step, want 1", s.running[0].share)
+	}
+}
+
 func FuzzAdapterConfig(f *testing.F) {
 	paths, err := filepath.Glob("testdata/*/adapters/*/adapter_config.json")
 	if err != nil || len(paths) == 0 {

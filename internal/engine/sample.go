@@ -23,8 +23,8 @@ type candidate struct {
 	weight float64
 }
 
-// choose picks the next token: temperature first, then the k likeliest, then the smallest set that holds the share p of
-// what is left. Logits of negative infinity are never chosen.
+// choose picks the next token: temperature first, then what is likely enough beside the likeliest, then the k likeliest, then
+// the smallest set that holds the share p of what is left; that is vLLM's order. Logits of negative infinity are never chosen.
 func (s *sampler) choose(logits []float32, r *Request, random *rand.Rand) int {
 	best := likeliest(logits)
 	if r.Temperature < coldest || logits[best] != logits[best] {
@@ -36,7 +36,7 @@ func (s *sampler) choose(logits []float32, r *Request, random *rand.Rand) int {
 	s.candidates = s.candidates[:0]
 	total := 0.0
 	for id, w := range weights {
-		if w > 1e-12 { // less could not be drawn by a 53-bit number anyway in any vocabulary
+		if w > 1e-12 && float64(w) >= r.MinP { // less could not be drawn by a 53-bit number anyway in any vocabulary
 			s.candidates = append(s.candidates, candidate{id, float64(w)})
 			total += float64(w)
 		}
@@ -123,6 +123,16 @@ func likeliestOf(logits []float32, n int) []int {
 		}
 	}
 	return top
+}
+
+// rank counts the logits that are at least as large as that of id, its own among them.
+func rank(logits []float32, id int) (n int) {
+	for _, v := range logits {
+		if v >= logits[id] {
+			n++
+		}
+	}
+	return n
 }
 
 // logSumExp gives what to subtract from a logit to have its log probability. work is a buffer.

@@ -37,6 +37,9 @@ func TestTokensAreDrawnByTheirProbability(t *testing.T) {
 		{"a share of 0.65", Request{Temperature: 1, TopP: 0.65}, []float64{0, 4. / 7, 0, 3. / 7, 0}},
 		{"a share of what the likeliest three leave", Request{Temperature: 1, TopK: 3, TopP: 0.7}, []float64{0, 4. / 7, 0, 3. / 7, 0}},
 		{"a share that one reaches", Request{Temperature: 1, TopP: 0.1}, []float64{0, 1, 0, 0, 0}},
+		{"at least half of the likeliest", Request{Temperature: 1, MinP: 0.45}, []float64{0, 4. / 9, 2. / 9, 3. / 9, 0}},
+		{"the same, of the temperature's probabilities", Request{Temperature: 0.5, MinP: 0.45}, []float64{0, 16. / 25, 0, 9. / 25, 0}},
+		{"a share of what min_p leaves", Request{Temperature: 1, MinP: 0.7, TopP: 0.5}, []float64{0, 1, 0, 0, 0}},
 		{"half the temperature", Request{Temperature: 0.5}, []float64{1. / 30, 16. / 30, 4. / 30, 9. / 30, 0}},
 		{"no temperature", Request{Temperature: 0}, []float64{0, 1, 0, 0, 0}},
 	} {

@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -15,9 +14,11 @@ type run struct {
 	ctx      context.Context // ends when nobody reads the answer any more; part of the queue entry, not of a call
 	request  Request
 	sequence *sequence
-	pending  []int // tokens that are not computed yet
-	share    int   // how many of them this step computes
-	made     int   // tokens generated
+	pending  []int   // tokens that are not computed yet
+	share    int     // how many of them this step computes
+	made     int     // tokens generated
+	prompt   []Token // as far as it is scored
+	history  *history
 	answer   answer
 	random   *rand.Rand
 	out      *outbox
@@ -33,7 +34,11 @@ type scheduler struct {
 	scratch scratch
 	sampler sampler
 	sums    []float32
+	bent    []float32 // logits changed by bias and penalties
 }
+
+// scoredValues is how many logits one step computes for prompts that are scored: 32 MB of them.
+const scoredValues = 8 << 20
 
 func (e *Engine) serve() {
 	defer close(e.finished)
@@ -105,9 +110,13 @@ func (s *scheduler) step() (err error) {
 	logits := s.engine.model.forward(s.rows, &s.scratch)
 	generated, next := 0, 0
 	for _, r := range s.order {
+		mine := logits[next : next+r.wanted()]
+		next += len(mine)
+		if r.scoring() {
+			s.score(r, mine)
+		}
 		if r.pending = r.pending[r.share:]; r.share > 0 && len(r.pending) == 0 {
-			s.advance(r, logits[next])
-			next++
+			s.advance(r, mine[len(mine)-1])
 			generated++
 		}
 	}
@@ -133,11 +142,16 @@ func (s *scheduler) plan() (prompted int) {
 		}
 	}
 	least := 1 // the oldest prompt always gets on, however many answers are under way
+	scores := scoredValues / max(1, s.engine.info.Vocab)
 	for _, r := range s.running {
 		if r.made > 0 {
 			continue
 		}
 		r.share = min(len(r.pending), max(budget, least))
+		if r.scoring() {
+			r.share = min(r.share, max(scores, least))
+			scores -= r.share
+		}
 		least = 0
 		budget -= r.share
 		prompted += r.share
@@ -147,18 +161,46 @@ func (s *scheduler) plan() (prompted int) {
 	s.rows = s.rows[:0]
 	for _, r := range s.order {
 		for i, id := range r.pending[:r.share] {
-			s.rows = append(s.rows, row{r.sequence, id, i == len(r.pending)-1})
+			s.rows = append(s.rows, row{r.sequence, id, i == len(r.pending)-1 || r.scoring()})
 		}
 	}
 	return prompted
 }
 
+// scoring reports whether the tokens the run has pending are a prompt that is to be scored.
+func (r *run) scoring() bool { return r.request.ScorePrompt && r.made == 0 }
+
+// wanted counts the run's rows of this step whose logits come.
+func (r *run) wanted() int {
+	switch {
+	case r.scoring():
+		return r.share
+	case r.share > 0 && r.share == len(r.pending):
+		return 1
+	}
+	return 0
+}
+
+// score reports the prompt's tokens as the logits before each of them have it.
+func (s *scheduler) score(r *run, logits [][]float32) {
+	if len(r.prompt) == 0 && r.share > 0 {
+		r.prompt = append(r.prompt, Token{ID: r.pending[0], Text: s.text(r.pending[0])})
+	}
+	for i, row := range logits {
+		if i+1 < len(r.pending) {
+			r.prompt = append(r.prompt, s.report(r.pending[i+1], row, r.request.PromptLogprobs))
+		}
+	}
+}
+
 // advance chooses a run's next token, hands it out, and leaves it pending unless the answer ends with it.
 func (s *scheduler) advance(r *run, logits []float32) {
 	q, ends := &r.request, s.ends(&r.request)
-	token := s.next(r, logits, ends)
+	token := s.next(r, logits)
 	r.made++
-	c := Chunk{Tokens: []Token{token}, PromptTokens: len(q.Tokens), CompletionTokens: r.made}
+	r.history.add(token.ID)
+	c := Chunk{Tokens: []Token{token}, Prompt: r.prompt, PromptTokens: len(q.Tokens), CompletionTokens: r.made}
+	r.prompt = nil
 	if slices.Contains(ends, token.ID) {
 		c.Finish, c.Text = "stop", r.answer.rest()
 	} else if c.Text, c.StopReason = r.answer.add(token.ID, r.made <= q.MinTokens); c.StopReason != "" {
@@ -173,25 +215,28 @@ func (s *scheduler) advance(r *run, logits []float32) {
 	r.out.put(c)
 }
 
-// next chooses a token. Probabilities are reported as they were before min_tokens forbade any end.
-func (s *scheduler) next(r *run, logits []float32, ends []int) Token {
-	q, token := &r.request, Token{}
-	var total float64
-	if q.Logprobs >= 0 {
-		total = logSumExp(logits, &s.sums)
-		for _, id := range likeliestOf(logits, q.Logprobs) {
-			token.Top = append(token.Top, TokenProb{ID: id, Text: s.text(id), Logprob: float64(logits[id]) - total})
-		}
+// next chooses a token. Probabilities are reported as they were before anything changed them. Before min_tokens no end token
+// comes, not even one that IgnoreEOS would let pass: vLLM rules them all out.
+func (s *scheduler) next(r *run, logits []float32) Token {
+	from := logits
+	if r.bends() {
+		from = append(s.bent[:0], logits...)
+		s.bent = from
+		r.bend(from, slices.Concat(s.engine.info.EOS, r.request.StopTokens))
 	}
-	if r.made < q.MinTokens {
-		for _, id := range ends {
-			logits[id] = float32(math.Inf(-1))
-		}
+	id := s.sampler.choose(from, &r.request, r.random)
+	if r.request.Logprobs < 0 {
+		return Token{ID: id, Text: s.text(id)}
 	}
-	token.ID = s.sampler.choose(logits, q, r.random)
-	token.Text = s.text(token.ID)
-	if q.Logprobs >= 0 {
-		token.Logprob = float64(logits[token.ID]) - total
+	return s.report(id, logits, r.request.Logprobs)
+}
+
+// report describes a token by the logits it stands among.
+func (s *scheduler) report(id int, logits []float32, alternatives int) Token {
+	total := logSumExp(logits, &s.sums)
+	token := Token{ID: id, Text: s.text(id), Logprob: float64(logits[id]) - total, Rank: rank(logits, id)}
+	for _, other := range likeliestOf(logits, alternatives) {
+		token.Top = append(token.Top, TokenProb{ID: other, Text: s.text(other), Logprob: float64(logits[other]) - total})
 	}
 	return token
 }

@@ -47,16 +47,26 @@ type Request struct {
 	Temperature float64 // below 0.00001 the likeliest token is taken
 	TopP        float64 // 0 and 1 are no limit
 	TopK        int     // 0 and below are no limit
+	MinP        float64 // the least probability, as a part of the likeliest token's, after temperature; 0 is no limit
 	Seed        *uint64 // the same seed gives the same answer; nil is a random one
+
+	Presence   float64         // taken from the logit of every token the answer has
+	Frequency  float64         // taken from it once for every time the answer has the token
+	Repetition float64         // divides the positive logits of tokens in prompt or answer and multiplies the others; 0 and 1 do nothing
+	LogitBias  map[int]float64 // added to the logits of these tokens, before any penalty
 
 	Stop       []string // texts that end the answer and are not part of it
 	StopTokens []int    // tokens that end the answer; their text is not part of it
 
 	Logprobs int // alternatives to report for each token, 0 to 20; -1 reports none, and no logprob either
+
+	ScorePrompt    bool // the prompt's own tokens are reported too, which computes its whole vocabulary at every position
+	PromptLogprobs int  // alternatives to report for each of them, 0 to 20; unread without ScorePrompt
 }
 
 // Chunk is a piece of an answer. A reader that is slower than the engine finds several pieces joined in one.
 type Chunk struct {
+	Prompt     []Token // with the first chunk, when the request scores its prompt; the first token follows nothing and has no logprob
 	Text       string  // what may be shown now: whole UTF-8, nothing that may turn out to be a stop string
 	Tokens     []Token // what was generated since the last chunk, an ending token included
 	Finish     string  // "" until the last chunk, then "stop" or "length"
@@ -65,11 +75,12 @@ type Chunk struct {
 	PromptTokens, CompletionTokens int // so far
 }
 
-// Token is one generated token.
+// Token is one token of an answer or of a scored prompt.
 type Token struct {
 	ID      int
 	Text    string      // the token decoded alone, special tokens too
-	Logprob float64     // natural logarithm of its probability before temperature; 0 when the request asked for none
+	Logprob float64     // natural logarithm of its probability before temperature, bias and penalties; 0 when the request asked for none
+	Rank    int         // how many tokens are at least as likely, itself among them: 1 is the likeliest; 0 without logprobs
 	Top     []TokenProb // the likeliest tokens, likeliest first, as many as the request asked for
 }
 

@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"math"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// answerOf asks e and joins what comes.
+func answerOf(t testing.TB, e *Engine, request Request) Chunk {
+	t.Helper()
+	var whole Chunk
+	for c, err := range e.Generate(t.Context(), request) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Tokens, c.Prompt, c.Text = append(whole.Tokens, c.Tokens...), append(whole.Prompt, c.Prompt...), whole.Text+c.Text
+		whole = c
+	}
+	return whole
+}
+
+func TestAScoredPromptHasTransformersProbabilities(t *testing.T) {
+	t.Parallel()
+	for _, base := range bases {
+		dir := filepath.Join("testdata", base)
+		e, err := Open(dir, Options{StepTokens: 7}) // prompts come in pieces
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
+		positions := 0
+		loaded := map[string]bool{"": true}
+		for _, run := range readExpected(t, base).Runs {
+			if name := run.adapter(); !loaded[name] {
+				loaded[name] = true
+				if err := e.LoadAdapter(t.Context(), name, filepath.Join(dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := answerOf(t, e, Request{Adapter: run.adapter(), Tokens: run.Input, MaxTokens: 1, Logprobs: 5, ScorePrompt: true, PromptLogprobs: 5})
+			if len(got.Prompt) != len(run.Input) {
+				t.Fatalf("%s: %d tokens of the prompt are scored of %d", run.Prompt, len(got.Prompt), len(run.Input))
+			}
+			if first := got.Prompt[0]; first.ID != run.Input[0] || first.Rank != 0 || first.Top != nil {
+				t.Errorf("%s: the first token is scored: %+v", run.Prompt, first)
+			}
+			scored := append(slices.Clone(got.Prompt[1:]), got.Tokens...)
+			for i, ids := range run.Top5IDs {
+				positions++
+				checkScored(t, scored[i], append(run.Input, run.Greedy[0])[i+1], ids, run.Top5Logprobs[i])
+			}
+		}
+		t.Logf("%s: %d positions", base, positions)
+	}
+}
+
+// checkScored holds a token's report to the five likeliest of its position.
+func checkScored(t *testing.T, got Token, id int, ids []int, logprobs []float64) {
+	t.Helper()
+	if got.ID != id || len(got.Top) != len(ids) {
+		t.Fatalf("token %d with %d alternatives, want %d with %d", got.ID, len(got.Top), id, len(ids))
+	}
+	for j, top := range got.Top {
+		if top.ID != ids[j] || math.Abs(top.Logprob-logprobs[j]) > tolerance {
+			t.Errorf("alternative %d is %d at %v, want %d at %v", j, top.ID, top.Logprob, ids[j], logprobs[j])
+		}
+	}
+	if at := slices.Index(ids, id); at >= 0 && (got.Rank != at+1 || got.Logprob != got.Top[at].Logprob) {
+		t.Errorf("token %d has rank %d and %v, but stands at %d with %v", id, got.Rank, got.Logprob, at+1, got.Top[at].Logprob)
+	} else if at < 0 && (got.Rank <= len(ids) || got.Logprob > got.Top[len(ids)-1].Logprob) {
+		t.Errorf("token %d is not among the likeliest and has rank %d, %v", id, got.Rank, got.Logprob)
+	}
+}
+
+func TestPenaltiesAndBiasChangeLogitsInVLLMsOrder(t *testing.T) {
+	t.Parallel()
+	const minus = -99 // stands for minus infinity in the table
+	for _, test := range []struct {
+		name    string
+		request Request
+		answer  []int
+		want    []float32
+	}{
+		{"nothing", Request{}, []int{1}, []float32{2, 1, -1, -2, 0.5, 4}},
+		{"presence counts an answer's token once", Request{Presence: 0.5}, []int{1, 3, 3}, []float32{2, 0.5, -1, -2.5, 0.5, 4}},
+		{"frequency counts every time", Request{Frequency: 0.5}, []int{1, 3, 3}, []float32{2, 0.5, -1, -3, 0.5, 4}},
+		{"both", Request{Presence: -1, Frequency: 0.25}, []int{3, 3}, []float32{2, 1, -1, -1.5, 0.5, 4}},
+		{"repetition sees the prompt too, each token once", Request{Repetition: 2}, []int{3, 3, 0}, []float32{1, 1, -2, -4, 0.5, 4}},
+		{"repetition below one favours", Request{Repetition: 0.5}, []int{3}, []float32{4, 1, -0.5, -1, 0.5, 4}},
+		{"repetition before the others", Request{Repetition: 2, Frequency: 1, Presence: 1}, []int{0}, []float32{-1, 1, -2, -2, 0.5, 4}},
+		{"bias before repetition", Request{Repetition: 2, LogitBias: map[int]float64{2: 5, 4: -1}}, nil, []float32{1, 1, 2, -2, -0.5, 4}},
+		{"no end before min_tokens", Request{MinTokens: 3, LogitBias: map[int]float64{5: 100}}, []int{1, 1}, []float32{2, 1, -1, -2, 0.5, minus}},
+		{"an end at min_tokens", Request{MinTokens: 2}, []int{1, 1}, []float32{2, 1, -1, -2, 0.5, 4}},
+	} {
+		test.request.Tokens = []int{0, 2, 2}
+		r := &run{request: test.request, history: newHistory(&test.request)}
+		for _, id := range test.answer {
+			r.made++
+			r.history.add(id)
+		}
+		got := []float32{2, 1, -1, -2, 0.5, 4}
+		r.bend(got, []int{5})
+		for i, v := range got {
+			if v == -inf {
+				got[i] = minus
+			}
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+		if changed := !slices.Equal(got, []float32{2, 1, -1, -2, 0.5, 4}); changed && !r.bends() {
+			t.Errorf("%s: the request does not know that it changes logits", test.name)
+		}
+	}
+}
+
+func TestProbabilitiesAreReportedAsTheyWereBeforePenalties(t *testing.T) {
+	t.Parallel()
+	e, err := Open(filepath.Join("testdata", "llama"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	prompt := readExpected(t, "llama").Runs[0].Input
+	plain := answerOf(t, e, Request{Tokens: prompt, MaxTokens: 1, Logprobs: 3}).Tokens[0]
+	banned := answerOf(t, e, Request{Tokens: prompt, MaxTokens: 1, Logprobs: 3, LogitBias: map[int]float64{plain.ID: -100}}).Tokens[0]
+	if banned.ID != plain.Top[1].ID || banned.Rank != 2 || banned.Logprob != plain.Top[1].Logprob {
+		t.Errorf("with the likeliest token banned came %+v, want the second of %+v", banned, plain.Top)
+	}
+	if diff := cmp.Diff(plain.Top, banned.Top); diff != "" {
+		t.Errorf("the bias shows in the report (-without +with):\n%s", diff)
+	}
+}

@@ -19,9 +19,10 @@ type exchange struct {
 	streaming  streaming
 	choices    int       // answers per prompt
 	requests   []Request // prompts × choices, prompt by prompt
-	echo       []string  // per request: text put before the answer
+	echo       []string  // text put before the answers: of a completion one per request, of a chat one for all
 	promptOnly bool      // the answer is the echo alone
 	logprobs   int       // -1 none
+	scores     int       // alternatives for the prompt's tokens, -1 none
 	asIDs      bool      // tokens in logprobs as "token_id:N"
 	returnIDs  bool
 	role       string // of a chat answer
@@ -37,7 +38,7 @@ func (c *Container) newExchange(r *http.Request, v values, s streaming, prefix, 
 		id = c.dialect.randomID()
 	}
 	return &exchange{
-		id: prefix + id, model: model, fields: v, streaming: s, choices: int(v.integer("n", 1)), logprobs: -1,
+		id: prefix + id, model: model, fields: v, streaming: s, choices: int(v.integer("n", 1)), logprobs: -1, scores: -1,
 		asIDs: v.flag("return_tokens_as_token_ids"), returnIDs: v.flag("return_token_ids"),
 	}
 }
@@ -73,6 +74,7 @@ func (x *exchange) promptTokens() int {
 // answer is what one request has come to so far.
 type answer struct {
 	text       string
+	prompt     []Token // when its scores were asked for
 	tokens     []Token
 	finish     *string
 	stopReason any
@@ -82,7 +84,7 @@ type answer struct {
 // reason for a stop is its string or its token; there is none when the token is one that ends says is the end of a text.
 func (x *exchange) take(a *answer, chunk Chunk, ends func(int) bool) string {
 	shown := chunk.Text
-	a.tokens = append(a.tokens, chunk.Tokens...)
+	a.prompt, a.tokens = append(a.prompt, chunk.Prompt...), append(a.tokens, chunk.Tokens...)
 	if chunk.Finish != "" {
 		a.finish = &chunk.Finish
 		switch last := len(a.tokens) - 1; {

@@ -54,7 +54,7 @@ func readBase(dir string) (base, error) {
 	b := base{
 		context: config.Context, layers: config.Layers, hidden: config.Hidden, intermediate: config.Intermediate,
 		queries: config.Heads * config.HeadDim, keys: config.KeyHeads * config.HeadDim, vocab: config.Vocab,
-		defaults: sampling{temperature: 1, topP: 1},
+		defaults: sampling{temperature: 1, topP: 1, repetition: 1},
 	}
 	if len(config.Architectures) > 0 {
 		b.architecture = config.Architectures[0]
@@ -67,9 +67,8 @@ func readBase(dir string) (base, error) {
 	return b, nil
 }
 
-// readDefaults takes the sampling defaults a base brings along, as vLLM does unless told otherwise. Repetition penalty and
-// min_p have no counterpart in the engine; the names of those that would change answers come back.
-func (b *base) readDefaults(dir string) (unmet []string, err error) {
+// readDefaults takes the sampling defaults a base brings along, as vLLM does unless told otherwise.
+func (b *base) readDefaults(dir string) error {
 	var config struct {
 		Temperature *float64 `json:"temperature"`
 		TopP        *float64 `json:"top_p"`
@@ -80,21 +79,17 @@ func (b *base) readDefaults(dir string) (unmet []string, err error) {
 	}
 	switch err := readConfig(filepath.Join(dir, "generation_config.json"), &config); {
 	case os.IsNotExist(err):
-		return nil, nil
+		return nil
 	case err != nil:
-		return nil, fmt.Errorf("generation_config.json: %w", err)
+		return fmt.Errorf("generation_config.json: %w", err)
 	}
 	set(&b.defaults.temperature, config.Temperature)
 	set(&b.defaults.topP, config.TopP)
 	set(&b.defaults.topK, config.TopK)
 	set(&b.defaults.maxTokens, config.MaxTokens)
-	if config.Repetition != nil && *config.Repetition != 1 {
-		unmet = append(unmet, "repetition_penalty")
-	}
-	if config.MinP != nil && *config.MinP != 0 {
-		unmet = append(unmet, "min_p")
-	}
-	return unmet, nil
+	set(&b.defaults.repetition, config.Repetition)
+	set(&b.defaults.minP, config.MinP)
+	return nil
 }
 
 // length is vLLM's max_model_len before the engine has a say: what was asked for, 0 being nothing, within what the base allows.

@@ -56,7 +56,8 @@ func (b builtIn) Generate(ctx context.Context, r Request) iter.Seq2[Chunk, error
 		for piece, err := range b.engine.Generate(ctx, engine.Request{
 			Adapter: r.Adapter, Tokens: r.Tokens, MaxTokens: r.MaxTokens, MinTokens: r.MinTokens, IgnoreEOS: r.IgnoreEOS,
 			Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK, Seed: r.Seed, Stop: r.Stop, StopTokens: r.StopTokens,
-			Logprobs: r.Logprobs,
+			Logprobs: r.Logprobs, ScorePrompt: r.PromptLogprobs >= 0, PromptLogprobs: r.PromptLogprobs,
+			MinP: r.MinP, Presence: r.Presence, Frequency: r.Frequency, Repetition: r.Repetition, LogitBias: r.LogitBias,
 		}) {
 			if !yield(chunkOf(piece), err) {
 				return
@@ -66,13 +67,17 @@ func (b builtIn) Generate(ctx context.Context, r Request) iter.Seq2[Chunk, error
 }
 
 func chunkOf(piece engine.Chunk) Chunk {
-	out := Chunk{Text: piece.Text, Finish: piece.Finish, StopString: piece.StopReason}
-	for _, t := range piece.Tokens {
-		token := Token{ID: t.ID, Text: t.Text, Logprob: t.Logprob}
+	return Chunk{Text: piece.Text, Tokens: tokensOf(piece.Tokens), Prompt: tokensOf(piece.Prompt), Finish: piece.Finish, StopString: piece.StopReason}
+}
+
+func tokensOf(tokens []engine.Token) []Token {
+	var out []Token
+	for _, t := range tokens {
+		token := Token{ID: t.ID, Text: t.Text, Logprob: t.Logprob, Rank: t.Rank}
 		for _, a := range t.Top {
 			token.Top = append(token.Top, Alternative{ID: a.ID, Text: a.Text, Logprob: a.Logprob})
 		}
-		out.Tokens = append(out.Tokens, token)
+		out = append(out, token)
 	}
 	return out
 }

@@ -45,6 +45,9 @@ func readChat(body *object) (chatRequest, string) {
 	if q.streaming, ok = readStreaming(v); !ok {
 		return chatRequest{}, noStream
 	}
+	if fault := judgeScores(v); fault != "" {
+		return chatRequest{}, fault
+	}
 	switch top := v.integer("top_logprobs", 0); {
 	case top < -1:
 		return chatRequest{}, "`top_logprobs` must be a positive value or -1."
@@ -185,23 +188,33 @@ func (c *Container) prepareChat(x *exchange, q chatRequest, adapter string) *ref
 	if v.has("add_generation_prompt") && !v.flag("add_generation_prompt") {
 		x.role = q.messages[len(q.messages)-1].Role
 	}
-	if v.flag("logprobs") {
-		x.logprobs = int(v.integer("top_logprobs", 0))
-		if x.logprobs == -1 {
-			x.logprobs = c.vocab
-		}
+	top := int(v.integer("top_logprobs", 0))
+	if top == -1 {
+		top = c.vocab
 	}
-	request, refused := c.request(v, adapter, tokens, chatLimit(v), x.logprobs)
+	if v.flag("logprobs") {
+		x.logprobs = top
+	}
+	x.scores = c.promptScores(v, top)
+	if v.flag("echo") {
+		x.echo = []string{lastWords(q.messages, x.role)}
+	}
+	request, refused := c.request(x, adapter, tokens, chatLimit(v))
 	if refused != nil {
 		return refused
-	}
-	if v.flag("echo") {
-		return badRequest("%s", notHere("echo in a chat"))
 	}
 	if name := beyond(v); name != "" {
 		return badRequest("%s", notHere(name))
 	}
 	return x.spread(request)
+}
+
+// lastWords are what echo puts before the answer: the last message, where the answer goes on in its role.
+func lastWords(messages []Message, role string) string {
+	if last := messages[len(messages)-1]; last.Role == role {
+		return last.Content
+	}
+	return ""
 }
 
 // beyondTemplate names what would change the rendered prompt and has no counterpart here.

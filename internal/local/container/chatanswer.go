@@ -3,6 +3,7 @@ package container
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 )
 
 type chatAnswer struct {
@@ -14,7 +15,7 @@ type chatAnswer struct {
 	ServiceTier       any             `json:"service_tier"`
 	SystemFingerprint any             `json:"system_fingerprint"`
 	Usage             fullUsage       `json:"usage"`
-	PromptLogprobs    any             `json:"prompt_logprobs"`
+	PromptLogprobs    []*object       `json:"prompt_logprobs"`
 	PromptTokenIDs    []int           `json:"prompt_token_ids"`
 	PromptText        json.RawMessage `json:"prompt_text,omitempty"` // from 0.27.1, as the last two
 	KVTransferParams  any             `json:"kv_transfer_params"`
@@ -50,7 +51,7 @@ func (c *Container) fullChat(w http.ResponseWriter, r *http.Request, x *exchange
 	if !ok {
 		return
 	}
-	if x.logprobs >= 0 && broken(answers) {
+	if x.reports() && broken(answers) {
 		c.refuseBroken(w)
 		return
 	}
@@ -62,12 +63,12 @@ func (c *Container) fullChat(w http.ResponseWriter, r *http.Request, x *exchange
 	out := chatAnswer{
 		ID: x.id, Object: "chat.completion", Created: created, Model: x.model, Choices: []chatChoice{},
 		SystemFingerprint: c.dialect.print(), Usage: c.dialect.fullUsage(x.total(answers)), PromptTokenIDs: x.promptIDs(0),
-		PromptText: more, ECTransferParams: more, Metrics: more,
+		PromptLogprobs: x.promptLogprobs(answers[0].prompt), PromptText: more, ECTransferParams: more, Metrics: more,
 	}
 	for i, a := range answers {
 		out.Choices = append(out.Choices, chatChoice{
 			Index:    i,
-			Message:  chatMessage{Role: x.role, Content: a.text, ToolCalls: tools, ReasoningContent: former},
+			Message:  chatMessage{Role: x.role, Content: strings.Join(x.echo, "") + a.text, ToolCalls: tools, ReasoningContent: former},
 			Logprobs: x.chatLogprobs(a.tokens), FinishReason: a.finish, StopReason: a.stopReason, TokenIDs: x.ids(a.tokens),
 			RoutedExperts: more,
 		})
@@ -185,6 +186,33 @@ func (c *Container) sendOpenings(stream *events, x *exchange, head chatHead) err
 		out.Choices[0].Index = i
 		out.Choices[0].Delta.Role = x.role
 		out.Choices[0].Delta.ReasoningContent = c.dialect.nullIf(!c.dialect.leanMessage)
+		if x.streaming.continuous {
+			counts := count(len(x.requests[i].Tokens), 0)
+			out.Usage = &counts
+		}
+		if err := stream.send(out); err != nil {
+			return err
+		}
+	}
+	return c.sendEchoes(stream, x, head)
+}
+
+// chatEcho carries the words that are put before an answer; it has no token ids.
+type chatEcho struct {
+	Index        int       `json:"index"`
+	Delta        chatDelta `json:"delta"`
+	Logprobs     any       `json:"logprobs"`
+	FinishReason any       `json:"finish_reason"`
+}
+
+// sendEchoes puts the last message before the text of every choice, when the client wants it back and there is any.
+func (c *Container) sendEchoes(stream *events, x *exchange, head chatHead) error {
+	words := strings.Join(x.echo, "")
+	if words == "" {
+		return nil
+	}
+	for i := range x.requests {
+		out := chatPiece{chatHead: head, Choices: [1]any{chatEcho{Index: i, Delta: chatDelta{words, c.dialect.nullIf(!c.dialect.leanMessage)}}}}
 		if x.streaming.continuous {
 			counts := count(len(x.requests[i].Tokens), 0)
 			out.Usage = &counts

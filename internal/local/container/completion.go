@@ -36,6 +36,9 @@ func readCompletion(body *object) (completionRequest, string) {
 	if !ok {
 		return completionRequest{}, noStream
 	}
+	if fault := judgeScores(v); fault != "" {
+		return completionRequest{}, fault
+	}
 	if _, _, ok := prompts(body.get("prompt")); !ok {
 		return completionRequest{}, "prompt is not valid"
 	}
@@ -113,8 +116,9 @@ func (c *Container) prepareCompletion(x *exchange, q completionRequest, adapter 
 	if v.has("logprobs") {
 		x.logprobs = int(v.integer("logprobs", 0))
 	}
+	x.scores = c.promptScores(v, x.logprobs)
 	for i, tokens := range encoded {
-		request, refused := c.request(v, adapter, tokens, limit, x.logprobs)
+		request, refused := c.request(x, adapter, tokens, limit)
 		if refused != nil {
 			return refused
 		}
@@ -128,9 +132,6 @@ func (c *Container) prepareCompletion(x *exchange, q completionRequest, adapter 
 				x.echo = append(x.echo, "")
 			}
 		}
-	}
-	if v.flag("echo") && x.logprobs >= 0 {
-		return badRequest("%s", notHere("echo together with logprobs"))
 	}
 	if name := beyond(v); name != "" {
 		return badRequest("%s", notHere(name))
@@ -194,7 +195,7 @@ type completionChoice struct {
 	FinishReason   *string             `json:"finish_reason"`
 	StopReason     any                 `json:"stop_reason"`
 	TokenIDs       []int               `json:"token_ids"`
-	PromptLogprobs any                 `json:"prompt_logprobs"`
+	PromptLogprobs []*object           `json:"prompt_logprobs"`
 	PromptTokenIDs []int               `json:"prompt_token_ids"`
 	RoutedExperts  json.RawMessage     `json:"routed_experts,omitempty"` // from 0.27.1
 }
@@ -205,7 +206,7 @@ func (c *Container) fullCompletion(w http.ResponseWriter, r *http.Request, x *ex
 	if !ok {
 		return
 	}
-	if x.logprobs >= 0 && broken(answers) {
+	if x.reports() && broken(answers) {
 		c.refuseBroken(w)
 		return
 	}
@@ -215,16 +216,25 @@ func (c *Container) fullCompletion(w http.ResponseWriter, r *http.Request, x *ex
 		SystemFingerprint: c.dialect.print(), Usage: c.dialect.fullUsage(x.total(answers)), ECTransferParams: more, Metrics: more,
 	}
 	for i, a := range answers {
-		text := x.echo[i] + a.text
-		if x.promptOnly {
-			text = x.echo[i]
-		}
+		text, logprobs := x.echoed(i, a.prompt, a.tokens, a.text, 0)
 		out.Choices = append(out.Choices, completionChoice{
-			Index: i, Text: text, Logprobs: x.completionLogprobs(a.tokens, 0), FinishReason: a.finish, StopReason: a.stopReason,
-			TokenIDs: x.ids(a.tokens), PromptTokenIDs: x.promptIDs(i), RoutedExperts: more,
+			Index: i, Text: text, Logprobs: logprobs, FinishReason: a.finish, StopReason: a.stopReason, TokenIDs: x.ids(a.tokens),
+			PromptLogprobs: x.promptLogprobs(a.prompt), PromptTokenIDs: x.promptIDs(i), RoutedExperts: more,
 		})
 	}
 	writeJSON(w, http.StatusOK, out)
+}
+
+// echoed gives what an answer, or its beginning, shows of text and tokens: the prompt goes before them when the client wants
+// it back, and stands alone when no answer was asked for.
+func (x *exchange) echoed(request int, prompt, tokens []Token, text string, offset int) (string, *completionLogprobs) {
+	if !x.fields.flag("echo") {
+		prompt = nil
+	}
+	if x.promptOnly {
+		text, tokens = "", nil
+	}
+	return x.echo[request] + text, x.completionLogprobs(prompt, tokens, offset)
 }
 
 type completionChunk struct {
@@ -259,17 +269,13 @@ func (c *Container) streamCompletion(w http.ResponseWriter, r *http.Request, x *
 		if text == "" && len(a.tokens) == 0 && a.finish == nil {
 			return nil
 		}
-		choice := completionChunkChoice{
-			Index: i, Text: text, Logprobs: x.completionLogprobs(piece.Tokens, offset), StopReason: a.stopReason,
-			FinishReason: a.finish, TokenIDs: x.ids(piece.Tokens),
-		}
-		if !begun[i] {
+		choice := completionChunkChoice{Index: i, StopReason: a.stopReason, FinishReason: a.finish, TokenIDs: x.ids(piece.Tokens)}
+		if begun[i] {
+			choice.Text, choice.Logprobs = text, x.completionLogprobs(nil, piece.Tokens, offset)
+		} else {
 			begun[i] = true
 			choice.PromptTokenIDs = x.promptIDs(i)
-			choice.Text = x.echo[i] + text
-			if x.promptOnly {
-				choice.Text = x.echo[i]
-			}
+			choice.Text, choice.Logprobs = x.echoed(i, a.prompt, piece.Tokens, text, offset)
 		}
 		chunk.Choices, chunk.Usage = []completionChunkChoice{choice}, c.dialect.noUsage()
 		if a.finish != nil && !x.streaming.usage {

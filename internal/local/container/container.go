@@ -99,12 +99,8 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 		return nil, err
 	}
 	if settings.ownDefaults {
-		unmet, err := base.readDefaults(config.ModelDir)
-		if err != nil {
+		if err := base.readDefaults(config.ModelDir); err != nil {
 			return nil, lora.Wrap(err, lora.Invalid, "The model's generation_config.json cannot be read. Mend it or take it out of the S3 prefix.")
-		}
-		for _, name := range unmet {
-			log.WarnContext(ctx, "sampling default of the base not applied", "name", name)
 		}
 	}
 	length, err := base.length(settings.context)

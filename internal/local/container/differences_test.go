@@ -22,9 +22,6 @@ type difference struct {
 // when one of these turns out equal.
 var differences = []difference{
 	{"ping/version", "0.11.2", "the container names the vLLM it plays, not the CPU build that was recorded"},
-	{"invocations-completion/echo-logprobs", "", "the engine scores no prompts, so echo with logprobs is refused"},
-	{"invocations-completion/echo-max-tokens-0", "", "the engine scores no prompts, so echo with logprobs is refused"},
-	{"invocations-chat/echo", "", "a chat with echo scores its prompt, which the engine does not"},
 	{"adapter-invocations/chat-header-spaces", "", "Go trims blanks around a header's value; SageMaker never sends any"},
 	{"behaviour/swap_1_load_good", "0.27.1", "the recorder had left the name taken"},
 	{"nan/after", "0.27.1 0.32.0", "on its CPU build the next answer of the base was spoiled once; here none is"},

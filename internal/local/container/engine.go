@@ -61,27 +61,36 @@ type Request struct {
 	MinTokens   int
 	Temperature float64 // 0 is greedy
 	TopP        float64
-	TopK        int // 0 is no limit
+	TopK        int     // 0 is no limit
+	MinP        float64 // as a part of the likeliest token's probability; 0 is no limit
 	Seed        *uint64
 	Stop        []string
 	StopTokens  []int
 	IgnoreEOS   bool
 	Logprobs    int // -1 none, else how many alternatives beside the chosen token
+
+	PromptLogprobs int // the same for every token of the prompt but the first
+
+	Presence, Frequency float64 // taken from the logits of the answer's tokens, once and for every time
+	Repetition          float64 // above 1 against tokens of prompt and answer, below 1 for them; 1 is none
+	LogitBias           map[int]float64
 }
 
 // Chunk is a piece of an answer.
 type Chunk struct {
+	Prompt     []Token // with the first chunk, when PromptLogprobs is not -1; the first token has no logprob
 	Text       string  // what may be shown now
 	Tokens     []Token // what was generated since the last chunk, an ending token included
 	Finish     string  // "" until the last chunk, then "stop" or "length"
 	StopString string  // the stop string that ended it
 }
 
-// Token is a generated token; Logprob and Top are meaningful when the request asked for logprobs.
+// Token is a token of an answer or a prompt; Logprob, Rank and Top are meaningful when the request asked for logprobs.
 type Token struct {
 	ID      int
 	Text    string
 	Logprob float64
+	Rank    int           // among the vocabulary, 1 being the most likely
 	Top     []Alternative // most likely first
 }
 

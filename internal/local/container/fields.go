@@ -18,6 +18,7 @@ const (
 	texts       // one text or a list of them
 	textList    // a list of texts
 	integerList // a list of integers
+	decimals    // an object of numbers
 )
 
 // schema lists a request's fields. Every field may be absent.
@@ -71,6 +72,8 @@ func (k kind) read(value any) (any, bool) {
 		return asTexts(value)
 	case integerList:
 		return asIntegers(value)
+	case decimals:
+		return asDecimals(value)
 	}
 	return value, true
 }
@@ -163,6 +166,20 @@ func asIntegers(value any) ([]int, bool) {
 	return out, true
 }
 
+func asDecimals(value any) (map[string]float64, bool) {
+	fields, ok := value.(*object)
+	if !ok {
+		return nil, false
+	}
+	out := map[string]float64{}
+	for _, key := range fields.keys {
+		if out[key], ok = asDecimal(fields.values[key]); !ok {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
 // values are fields that passed their schema.
 type values map[string]any
 
@@ -187,5 +204,10 @@ func (v values) integer(key string, otherwise int64) int64 {
 }
 
 func (v values) texts(key string) []string { s, _ := v[key].([]string); return s }
+
+func (v values) decimals(key string) map[string]float64 {
+	n, _ := v[key].(map[string]float64)
+	return n
+}
 
 func (v values) integers(key string) []int { n, _ := v[key].([]int); return n }

@@ -100,6 +100,7 @@ const (
 	noPrompt      = "Either prompt or prompt_embeds must be provided and non-empty."
 	noStream      = "Stream options can only be defined when `stream=True`."
 	noTopLogprobs = "when using `top_logprobs`, `logprobs` must be set to true."
+	noScoreStream = "`prompt_logprobs` are not available when `stream=True`."
 )
 
 func fieldOf(fault string) string {
@@ -110,6 +111,8 @@ func fieldOf(fault string) string {
 		return "stream_options"
 	case noTopLogprobs:
 		return "top_logprobs"
+	case noScoreStream:
+		return "prompt_logprobs"
 	}
 	return ""
 }
@@ -214,7 +217,7 @@ func shared(more schema) schema {
 		"truncate_prompt_tokens": {integer, false}, "allowed_token_ids": {integerList, false},
 		"prompt_logprobs": {integer, false}, "add_special_tokens": {boolean, true}, "priority": {integer, true},
 		"request_id": {text, true}, "return_tokens_as_token_ids": {boolean, false}, "return_token_ids": {boolean, false},
-		"cache_salt": {text, false}, "logit_bias": {anything, false}, "response_format": {anything, false},
+		"cache_salt": {text, false}, "logit_bias": {decimals, false}, "response_format": {anything, false},
 		"structured_outputs": {anything, false}, "guided_json": {anything, false}, "guided_regex": {text, false},
 		"guided_choice": {textList, false}, "guided_grammar": {text, false}, "structural_tag": {text, false},
 		"logits_processors": {anything, false}, "stream_options": {anything, false},
@@ -254,6 +257,17 @@ func readStreaming(v values) (streaming, bool) {
 	return out, true
 }
 
+// judgeScores says why prompt_logprobs does not fit, or "".
+func judgeScores(v values) string {
+	switch n := v.integer("prompt_logprobs", 0); {
+	case n != 0 && n >= -1 && v.flag("stream"):
+		return noScoreStream
+	case n < -1:
+		return "`prompt_logprobs` must be a positive value or -1."
+	}
+	return ""
+}
+
 // beyond names the first thing a request asks for that this platform does not do, or "".
 func beyond(v values) string {
 	object, _ := v["response_format"].(*object)
@@ -263,14 +277,8 @@ func beyond(v values) string {
 	}{
 		{v.flag("use_beam_search"), "beam search"},
 		{v.integer("best_of", 0) > v.integer("n", 1), "best_of"},
-		{v.number("presence_penalty", 0) != 0, "presence_penalty"},
-		{v.number("frequency_penalty", 0) != 0, "frequency_penalty"},
-		{v.number("repetition_penalty", 1) != 1, "repetition_penalty"},
-		{v.number("min_p", 0) != 0 && v.number("temperature", 1) != 0, "min_p"},
-		{truthy(v["logit_bias"]), "logit_bias"},
 		{v.has("allowed_token_ids"), "allowed_token_ids"},
 		{len(v.texts("bad_words")) > 0, "bad_words"},
-		{v.has("prompt_logprobs"), "prompt_logprobs"},
 		{object != nil && object.get("type") != any("text"), "response_format"},
 		{slices.ContainsFunc([]string{"structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structural_tag"}, v.has), "structured output"},
 		{truthy(v["logits_processors"]), "logits_processors"},

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
 )
 
 // leastLogprob stands for minus infinity, which JSON cannot hold.
@@ -25,8 +27,11 @@ type likely struct {
 	logprob *float64
 }
 
-// MarshalJSON writes the object in the list's order.
+// MarshalJSON writes the object in the list's order, and null for none.
 func (l likeliestList) MarshalJSON() ([]byte, error) {
+	if l == nil {
+		return []byte("null"), nil
+	}
 	out := &object{}
 	for _, one := range l {
 		if one.logprob == nil {
@@ -86,7 +91,7 @@ func bounded(logprob float64) *float64 {
 // (recordings, nan.json).
 func broken(answers []answer) bool {
 	for _, a := range answers {
-		for _, t := range a.tokens {
+		for _, t := range slices.Concat(a.prompt, a.tokens) {
 			if math.IsNaN(t.Logprob) {
 				return true
 			}
@@ -99,6 +104,9 @@ func broken(answers []answer) bool {
 	}
 	return false
 }
+
+// reports says whether the client asked for logprobs, of the answer or of the prompt.
+func (x *exchange) reports() bool { return x.logprobs >= 0 || x.scores >= 0 }
 
 // ranked lists the chosen token first, then the k likeliest others; where the chosen one is itself among the k likeliest
 // there is one other fewer. That is the order and the number of vLLM's own table.
@@ -131,25 +139,63 @@ func (x *exchange) tokenText(id int, text string) string {
 	return text
 }
 
-// completionLogprobs gives nil when none were asked for. offset is where in the answer's text the first token begins.
-func (x *exchange) completionLogprobs(tokens []Token, offset int) *completionLogprobs {
+// completionLogprobs gives nil when none were asked for. prompt is what is echoed of it; its first token follows nothing and
+// has null for a logprob. offset is where in the answer's text the first token begins.
+func (x *exchange) completionLogprobs(prompt, tokens []Token, offset int) *completionLogprobs {
 	if x.logprobs < 0 {
 		return nil
 	}
 	out := &completionLogprobs{TextOffset: []int{}, TokenLogprobs: []*float64{}, Tokens: []string{}, TopLogprobs: []likeliestList{}}
-	for _, t := range tokens {
+	add := func(t Token, logprob *float64, alternatives []Alternative) {
 		token := x.tokenText(t.ID, t.Text)
 		out.TextOffset = append(out.TextOffset, offset)
-		out.TokenLogprobs = append(out.TokenLogprobs, bounded(t.Logprob))
+		out.TokenLogprobs = append(out.TokenLogprobs, logprob)
 		out.Tokens = append(out.Tokens, token)
 		var top likeliestList
-		for _, a := range ranked(t, x.logprobs) {
+		for _, a := range alternatives[:min(len(alternatives), x.logprobs+1)] {
 			top = append(top, likely{x.tokenText(a.ID, a.Text), bounded(a.Logprob)})
 		}
 		out.TopLogprobs = append(out.TopLogprobs, top)
 		offset += length(token)
 	}
+	for i, t := range prompt {
+		if i == 0 {
+			add(t, nil, nil)
+			continue
+		}
+		add(t, bounded(t.Logprob), ranked(t, x.scores))
+	}
+	for _, t := range tokens {
+		add(t, bounded(t.Logprob), ranked(t, x.logprobs))
+	}
 	return out
+}
+
+// promptLogprobs are the scores of a prompt's tokens, null for the first; nil when they were not asked for. Each is an object
+// of token ids, the prompt's own first.
+func (x *exchange) promptLogprobs(prompt []Token) []*object {
+	if x.scores < 0 {
+		return nil
+	}
+	out := make([]*object, len(prompt))
+	for i, t := range prompt {
+		if i == 0 {
+			continue
+		}
+		out[i] = &object{}
+		out[i].set(strconv.Itoa(t.ID), scored{bounded(t.Logprob), t.Rank, t.Text})
+		for j, a := range t.Top {
+			out[i].set(strconv.Itoa(a.ID), scored{bounded(a.Logprob), j + 1, a.Text})
+		}
+	}
+	return out
+}
+
+// scored is a token in prompt_logprobs.
+type scored struct {
+	Logprob *float64 `json:"logprob"`
+	Rank    int      `json:"rank"`
+	Text    string   `json:"decoded_token"`
 }
 
 // chatLogprobs gives nil when none were asked for.

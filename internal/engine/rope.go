@@ -91,31 +91,33 @@ func (r ropeConfig) check() error {
 	return lora.Errorf(lora.Invalid, "config.json asks for rope scaling of type %q; the engine knows default, linear and llama3.", r.kind)
 }
 
-// frequencies gives the angle per position of each pair of values in a head.
+// frequencies gives the angle per position of each pair of values in a head. Every step is rounded to float32 as in
+// transformers: at position 4,000 the last bit of a frequency shows in the logits.
 func (r ropeConfig) frequencies(headDim int) []float32 {
 	frequencies := make([]float32, headDim/2)
 	for i := range frequencies {
-		f := math.Pow(r.theta, -float64(2*i)/float64(headDim))
+		exponent := float32(2*i) / float32(headDim)
+		f := 1 / float32(math.Pow(r.theta, float64(exponent)))
 		switch r.kind {
 		case "linear":
-			f /= r.factor
+			f /= float32(r.factor)
 		case "llama3":
 			f = r.llama3(f)
 		}
-		frequencies[i] = float32(f)
+		frequencies[i] = f
 	}
 	return frequencies
 }
 
 // llama3 slows the long wavelengths by factor, keeps the short ones and blends between.
-func (r ropeConfig) llama3(f float64) float64 {
-	wavelength := 2 * math.Pi / f
+func (r ropeConfig) llama3(f float32) float32 {
+	wavelength := float32(2*math.Pi) / f
 	switch {
-	case wavelength > r.original/r.low:
-		return f / r.factor
-	case wavelength < r.original/r.high:
+	case float64(wavelength) > r.original/r.low:
+		return f / float32(r.factor)
+	case float64(wavelength) < r.original/r.high:
 		return f
 	}
-	kept := (r.original/wavelength - r.low) / (r.high - r.low)
-	return (1-kept)*f/r.factor + kept*f
+	kept := (float32(r.original)/wavelength - float32(r.low)) / float32(r.high-r.low)
+	return (1-kept)*f/float32(r.factor) + kept*f
 }

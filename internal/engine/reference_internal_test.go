@@ -31,7 +31,7 @@ type shape struct {
 type tensors map[string]safetensors.Values
 
 // build writes the base and returns its tensors as they were stored.
-func (s *shape) build(t *testing.T) (dir string, all tensors) {
+func (s *shape) build(t testing.TB) (dir string, all tensors) {
 	t.Helper()
 	all = tensors{}
 	rng := rand.New(rand.NewPCG(uint64(s.hidden), 7))
@@ -69,7 +69,7 @@ func (s *shape) build(t *testing.T) (dir string, all tensors) {
 	return dir, all
 }
 
-func (s *shape) writeConfig(t *testing.T, dir string) {
+func (s *shape) writeConfig(t testing.TB, dir string) {
 	t.Helper()
 	c := map[string]any{
 		"model_type": s.family, "vocab_size": s.vocab, "hidden_size": s.hidden, "intermediate_size": s.inner, "num_hidden_layers": s.layers,
@@ -85,7 +85,7 @@ func (s *shape) writeConfig(t *testing.T, dir string) {
 	}
 }
 
-func (s *shape) writeShards(t *testing.T, dir string, all tensors) {
+func (s *shape) writeShards(t testing.TB, dir string, all tensors) {
 	t.Helper()
 	names := slices.Sorted(maps.Keys(all))
 	index := map[string]string{}

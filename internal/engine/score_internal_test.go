@@ -135,3 +135,27 @@ func TestProbabilitiesAreReportedAsTheyWereBeforePenalties(t *testing.T) {
 		t.Errorf("the bias shows in the report (-without +with):\n%s", diff)
 	}
 }
+
+func TestNoEndTokenComesBeforeMinTokensEvenWhenItWouldNotEndTheAnswer(t *testing.T) {
+	t.Parallel()
+	e, err := Open(filepath.Join("testdata", "llama"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	end := e.Info().EOS[0]
+	for _, ignored := range []bool{true, false} {
+		got := answerOf(t, e, Request{Tokens: []int{5, 6, 7}, MaxTokens: 5, MinTokens: 3, IgnoreEOS: ignored, LogitBias: map[int]float64{end: 100}})
+		var ends []bool
+		for _, token := range got.Tokens {
+			ends = append(ends, token.ID == end)
+		}
+		want := []bool{false, false, false, true}
+		if ignored {
+			want = append(want, true)
+		}
+		if diff := cmp.Diff(want, ends); diff != "" {
+			t.Errorf("ignore_eos %v (-want +got):\n%s", ignored, diff)
+		}
+	}
+}

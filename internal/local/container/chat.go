@@ -50,7 +50,7 @@ func readChat(body *object) (chatRequest, string) {
 	}
 	switch top := v.integer("top_logprobs", 0); {
 	case top < -1:
-		return chatRequest{}, "`top_logprobs` must be a positive value or -1."
+		return chatRequest{}, badTop
 	case top != 0 && !v.flag("logprobs"):
 		return chatRequest{}, noTopLogprobs
 	}

@@ -30,7 +30,7 @@ func readCompletion(body *object) (completionRequest, string) {
 		return completionRequest{}, bad + " is not valid"
 	}
 	if v.integer("logprobs", 0) < 0 {
-		return completionRequest{}, "`logprobs` must be a positive value."
+		return completionRequest{}, badLogprobs
 	}
 	s, ok := readStreaming(v)
 	if !ok {

@@ -148,6 +148,24 @@ func TestWhatChangesTheChoiceOfTokensReachesTheEngine(t *testing.T) {
 	}
 }
 
+func TestLaterVersionsNameTheNumberThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(startVersion(t, "0.32.0", unpackData(t), (&double{script: says(" a")}).opener, nil))
+	defer server.Close()
+	for body, want := range map[string]string{
+		`{"prompt":"x","prompt_logprobs":-2}`:                 `"message":"` + badScores + ` (parameter=prompt_logprobs, value=-2)","type":"BadRequestError","param":"prompt_logprobs"`,
+		`{"prompt":"x","logprobs":-1}`:                        `"message":"` + badLogprobs + ` (parameter=logprobs, value=-1)"`,
+		`{"prompt":"x","prompt_logprobs":1,"stream":true}`:    `"message":"` + noScoreStream + ` (parameter=prompt_logprobs)"`,
+		`{"prompt":"x","prompt_logprobs":21}`:                 `which is greater than max allowed: 20 (parameter=prompt_logprobs, value=21)"`,
+		`{"prompt":"x","prompt_logprobs":0,"stream":true}`:    `"text":" a"`,
+		`{"prompt":"x","logit_bias":{"400":1},"stream":true}`: `Vocabulary size: 400 (parameter=logit_bias, value=[400])"`,
+	} {
+		if got := post(t, server.URL, "/invocations", "", body); !strings.Contains(got.Body, want) {
+			t.Errorf("%s: got %d %s, want %s", body, got.Status, got.Body, want)
+		}
+	}
+}
+
 func TestABasesOwnDefaultsCountWhereARequestIsSilent(t *testing.T) {
 	t.Parallel()
 	dir := unpackData(t)

@@ -58,7 +58,7 @@ func (c *Container) invocations(w http.ResponseWriter, r *http.Request) {
 		c.chat(w, r, chat)
 		return
 	}
-	if c.refuseReason(w, fault) {
+	if c.refuseReason(w, fault, fields) {
 		return
 	}
 	completion, fault := readCompletion(fields)
@@ -66,7 +66,7 @@ func (c *Container) invocations(w http.ResponseWriter, r *http.Request) {
 		c.completion(w, r, completion)
 		return
 	}
-	if !c.refuseReason(w, fault) {
+	if !c.refuseReason(w, fault, fields) {
 		c.refuse(w, badRequest("%s", noHandler))
 	}
 }
@@ -85,36 +85,51 @@ func (c *Container) refuseShapeless(w http.ResponseWriter, value any) {
 }
 
 // refuseReason answers with a schema's own reason, where the version passes it on; false where it does not.
-func (c *Container) refuseReason(w http.ResponseWriter, fault string) bool {
-	field := fieldOf(fault)
+func (c *Container) refuseReason(w http.ResponseWriter, fault string, body *object) bool {
+	field, telling := fieldOf(fault)
 	if !c.dialect.reasons || field == "" {
 		return false
 	}
-	c.refuse(w, badRequest("%s", fault).about(field, nil))
+	var value any
+	if telling {
+		value = body.get(field)
+	}
+	c.refuse(w, badRequest("%s", fault).about(field, value))
 	return true
 }
 
-// The reasons of a schema that later versions pass on, each with the field it names (recordings, invocations-errors.json);
-// any other misfit ends in noHandler.
+// The reasons of a schema that later versions pass on, each with the field it names, and the ones about a number with its value
+// (recordings, invocations-errors.json; the negative ones and prompt_logprobs from vLLM's request schemas). Any other misfit ends in
+// noHandler.
 const (
 	noPrompt      = "Either prompt or prompt_embeds must be provided and non-empty."
 	noStream      = "Stream options can only be defined when `stream=True`."
 	noTopLogprobs = "when using `top_logprobs`, `logprobs` must be set to true."
 	noScoreStream = "`prompt_logprobs` are not available when `stream=True`."
+	badLogprobs   = "`logprobs` must be a positive value."
+	badTop        = "`top_logprobs` must be a positive value or -1."
+	badScores     = "`prompt_logprobs` must be a positive value or -1."
 )
 
-func fieldOf(fault string) string {
+// fieldOf gives the field a reason is about, "" for a reason that is not passed on, and whether the field's value is told.
+func fieldOf(fault string) (field string, telling bool) {
 	switch fault {
 	case noPrompt:
-		return "prompt"
+		return "prompt", false
 	case noStream:
-		return "stream_options"
+		return "stream_options", false
 	case noTopLogprobs:
-		return "top_logprobs"
+		return "top_logprobs", false
 	case noScoreStream:
-		return "prompt_logprobs"
+		return "prompt_logprobs", false
+	case badLogprobs:
+		return "logprobs", true
+	case badTop:
+		return "top_logprobs", true
+	case badScores:
+		return "prompt_logprobs", true
 	}
-	return ""
+	return "", false
 }
 
 func (c *Container) refuseUnreadable(w http.ResponseWriter, err error) {
@@ -173,7 +188,7 @@ func (c *Container) v1Request(w http.ResponseWriter, r *http.Request) (*object, 
 
 // refuseV1 answers a body that fits no schema as the web framework prints it; for single fields only in outline.
 func (c *Container) refuseV1(w http.ResponseWriter, words string, fields *object) {
-	if !c.refuseReason(w, words) {
+	if !c.refuseReason(w, words, fields) {
 		c.refuse(w, c.dialect.invalidFields(fault{
 			kind: "value_error", at: []any{"body"}, message: "Value error, " + words, input: fields,
 			context: "ValueError(" + reprText(words) + ")",
@@ -263,7 +278,7 @@ func judgeScores(v values) string {
 	case n != 0 && n >= -1 && v.flag("stream"):
 		return noScoreStream
 	case n < -1:
-		return "`prompt_logprobs` must be a positive value or -1."
+		return badScores
 	}
 	return ""
 }

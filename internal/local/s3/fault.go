@@ -58,6 +58,8 @@ var (
 	errNotImplemented     = &fault{"NotImplemented", 501, "A header you provided implies functionality that is not implemented"}
 	errNotModified        = &fault{"NotModified", http.StatusNotModified, "Not Modified"}
 	errPreconditionFailed = &fault{"PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold"}
+	errSourceTooLarge     = errInvalidRequest.saying("The specified copy source is larger than the maximum allowable size for a copy source: 5368709120")
+	errUnknownAlgorithm   = errInvalidRequest.saying("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
 	errSHA256Mismatch     = &fault{"XAmzContentSHA256Mismatch", 400, "The provided 'x-amz-content-sha256' header does not match what was computed."}
 )
 

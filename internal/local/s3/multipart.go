@@ -1,12 +1,15 @@
 package s3
 
 import (
+	"context"
 	"crypto/md5"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/xml"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +57,7 @@ func (u *upload) chooseChecksum(name, kind string) error {
 	if name != "" {
 		known := false
 		if u.algorithm, known = parseAlgorithm(name); !known {
-			return errInvalidRequest.saying("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+			return errUnknownAlgorithm
 		}
 		u.declared = true
 	} else if kind != "" {
@@ -81,17 +84,25 @@ func (u *upload) chooseChecksum(name, kind string) error {
 	return errInvalidRequest.saying("The %s checksum type cannot be used with the %s checksum algorithm.", u.checksumType, strings.ToLower(string(u.algorithm)))
 }
 
-func (s *Store) uploadPart(w http.ResponseWriter, r *http.Request, t target) error {
-	query := r.URL.Query()
+// partNumber reads the number of the part that a request sends.
+func partNumber(query url.Values) (int, error) {
 	number, err := strconv.Atoi(query.Get("partNumber"))
 	if err != nil || number < 1 || number > maxParts {
-		return errInvalidArgument.saying("Part number must be an integer between 1 and 10000, inclusive")
+		return 0, errInvalidArgument.saying("Part number must be an integer between 1 and 10000, inclusive")
+	}
+	return number, nil
+}
+
+func (s *Store) uploadPart(w http.ResponseWriter, r *http.Request, t target) error {
+	number, err := partNumber(r.URL.Query())
+	if err != nil {
+		return err
 	}
 	promise, err := promised(r)
 	if err != nil {
 		return err
 	}
-	u, err := s.index.upload(r.Context(), s.index.db.Read(), t.bucket, t.key, query.Get("uploadId"))
+	u, err := s.index.upload(r.Context(), s.index.db.Read(), t.bucket, t.key, r.URL.Query().Get("uploadId"))
 	if err != nil {
 		return err
 	}
@@ -99,23 +110,32 @@ func (s *Store) uploadPart(w http.ResponseWriter, r *http.Request, t target) err
 		return errInvalidRequest.saying("Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s",
 			strings.ToLower(string(u.algorithm)), strings.ToLower(string(promise.algorithm)))
 	}
-	got, file, err := s.take(promise, r.Body, u.algorithm)
+	p, got, err := s.storePart(r.Context(), u, number, promise, r.Body)
 	if err != nil {
 		return err
 	}
-	p := part{number: number, file: file, size: got.size, etag: got.etag, checksum: got.sums[u.algorithm], modified: time.Now()}
-	old, err := s.index.putPart(r.Context(), u, p)
-	if err != nil {
-		s.files.remove([]string{file})
-		return err
-	}
-	s.files.remove(old)
-	w.Header().Set("ETag", `"`+got.etag+`"`)
+	w.Header().Set("ETag", `"`+p.etag+`"`)
 	if promise.algorithm != "" {
 		w.Header().Set(promise.algorithm.header(), got.sums[promise.algorithm])
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// storePart takes a body that keeps its promise and makes it the upload's part of that number.
+func (s *Store) storePart(ctx context.Context, u upload, number int, promise promise, body io.Reader) (part, received, error) {
+	got, file, err := s.take(promise, body, u.algorithm)
+	if err != nil {
+		return part{}, received{}, err
+	}
+	p := part{number: number, file: file, size: got.size, etag: got.etag, checksum: got.sums[u.algorithm], modified: time.Now()}
+	old, err := s.index.putPart(ctx, u, p)
+	if err != nil {
+		s.files.remove([]string{file})
+		return part{}, received{}, err
+	}
+	s.files.remove(old)
+	return p, got, nil
 }
 
 // sums are the checksum elements of a part or an object; at most one is set.

@@ -68,7 +68,7 @@ func (s *Store) operation(r *http.Request, t target) (operation, error) {
 	case t.key == "":
 		do = s.bucketOperation(r.Method, sub)
 	default:
-		do = s.objectOperation(r.Method, sub)
+		do = s.objectOperation(r.Method, sub, r.Header.Get("x-amz-copy-source") != "")
 	}
 	switch {
 	case do != nil:
@@ -106,9 +106,12 @@ func (s *Store) bucketOperation(method, sub string) operation {
 	return nil
 }
 
-func (s *Store) objectOperation(method, sub string) operation {
+func (s *Store) objectOperation(method, sub string, copies bool) operation {
 	switch method + " " + sub {
 	case "PUT ":
+		if copies {
+			return s.copyObject
+		}
 		return s.putObject
 	case "GET ", "HEAD ":
 		return s.getObject
@@ -117,6 +120,9 @@ func (s *Store) objectOperation(method, sub string) operation {
 	case "POST uploads":
 		return s.createUpload
 	case "PUT uploadId":
+		if copies {
+			return s.uploadPartCopy
+		}
 		return s.uploadPart
 	case "GET uploadId":
 		return s.listParts
@@ -151,7 +157,7 @@ func subresource(query url.Values) string {
 // unsupported reports whether a header asks for something that would be lost in silence here.
 func unsupported(h http.Header) bool {
 	for _, name := range []string{
-		"x-amz-copy-source", "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-write-offset-bytes", "x-amz-object-lock-mode",
+		"x-amz-copy-source-server-side-encryption-customer-algorithm", "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-write-offset-bytes", "x-amz-object-lock-mode",
 		"x-amz-object-lock-legal-hold", "x-amz-bucket-object-lock-enabled", "x-amz-server-side-encryption-customer-algorithm",
 		"x-amz-grant-read", "x-amz-grant-full-control",
 	} {

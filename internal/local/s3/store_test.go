@@ -201,8 +201,12 @@ func TestErrorsAreThoseOfS3(t *testing.T) {
 				_, err := client.AbortMultipartUpload(ctx, &awss3.AbortMultipartUploadInput{Bucket: b, Key: key, UploadId: aws.String("x")})
 				return err
 			},
-			"copy NotImplemented": func() error {
+			"copy NoSuchKey": func() error {
 				_, err := client.CopyObject(ctx, &awss3.CopyObjectInput{Bucket: b, Key: key, CopySource: aws.String("endpoints/k")})
+				return err
+			},
+			"copy NoSuchBucket": func() error {
+				_, err := client.CopyObject(ctx, &awss3.CopyObjectInput{Bucket: b, Key: key, CopySource: aws.String("no-such-bucket/k")})
 				return err
 			},
 			"tagging NotImplemented": func() error {

@@ -12,6 +12,9 @@ type adapter struct {
 	name   string
 	serial int     // counts the adapters of an engine, so that rows of one lie side by side
 	deltas []delta // [layer*targets+target]; rank 0 where the adapter has nothing
+
+	embedding delta // its a is [vocab, rank]: a token is looked up in it
+	head      delta
 }
 
 // order is where the adapter's rows stand in a step; the base's come first.
@@ -47,20 +50,38 @@ func (m *model) newAdapter(name string, deltas []Delta, maxRank int) (*adapter, 
 	}
 	a := &adapter{name: name, deltas: make([]delta, len(m.layers)*int(targets))}
 	for _, d := range deltas {
-		at, ok := m.modules[d.Module]
-		if !ok {
+		into, out, in := a.module(m, d.Module)
+		if into == nil {
 			return nil, lora.Errorf(lora.Invalid, "The adapter %s changes %s, which is not a linear module of this base.", name, d.Module)
 		}
-		if a.deltas[at].rank > 0 {
+		if into.rank > 0 {
 			return nil, lora.Errorf(lora.Invalid, "The adapter %s changes %s twice.", name, d.Module)
 		}
-		out, in := m.shape(target(at % int(targets)))
 		if err := d.check(name, out, in, maxRank); err != nil {
 			return nil, err
 		}
-		a.deltas[at] = d.layOut()
+		*into = d.layOut()
+	}
+	if a.embedding.rank > 0 {
+		a.embedding.a = turned(a.embedding.a)
 	}
 	return a, nil
+}
+
+// module gives the place of a module's delta, and how many values the module gives and takes; nil when the base has no such
+// module. Of a tied base the embedding and the head are changed apart, as peft and vLLM do it.
+func (a *adapter) module(m *model, path string) (into *delta, out, in int) {
+	c := m.config
+	switch at, ok := m.modules[path]; {
+	case ok:
+		out, in = m.shape(target(at % int(targets)))
+		return &a.deltas[at], out, in
+	case path == "model.embed_tokens":
+		return &a.embedding, c.hidden, c.vocab
+	case path == "lm_head":
+		return &a.head, c.vocab, c.hidden
+	}
+	return nil, 0, 0
 }
 
 func (d *Delta) check(name string, out, in, maxRank int) error {
@@ -78,19 +99,35 @@ func (d *Delta) check(name string, out, in, maxRank int) error {
 // layOut copies the matrices, B transposed, so that applying it adds whole rows.
 func (d *Delta) layOut() delta {
 	rank, out := d.A.Rows, d.B.Rows
-	turned := make([]float32, rank*out)
-	for r := range rank {
-		for o := range out {
-			turned[r*out+o] = d.B.Data[o*rank+r]
-		}
-	}
+	b := turnedValues(d.B.Data, out, rank)
 	l := delta{rank: rank, out: out, scale: d.Scale, a: kernel.Matrix{Rows: rank, Cols: d.A.Cols}}
-	if a, b := cutBF16(d.A.Data), cutBF16(turned); a != nil && b != nil {
-		l.a.BF16, l.bBF16 = a, b
+	if aBits, bBits := cutBF16(d.A.Data), cutBF16(b); aBits != nil && bBits != nil {
+		l.a.BF16, l.bBF16 = aBits, bBits
 		return l
 	}
-	l.a.F32, l.b = append([]float32(nil), d.A.Data...), turned
+	l.a.F32, l.b = append([]float32(nil), d.A.Data...), b
 	return l
+}
+
+// turned is the transpose of m.
+func turned(m kernel.Matrix) kernel.Matrix {
+	out := kernel.Matrix{Rows: m.Cols, Cols: m.Rows}
+	if m.F32 != nil {
+		out.F32 = turnedValues(m.F32, m.Rows, m.Cols)
+	} else {
+		out.BF16 = turnedValues(m.BF16, m.Rows, m.Cols)
+	}
+	return out
+}
+
+func turnedValues[T any](values []T, rows, cols int) []T {
+	out := make([]T, len(values))
+	for r := range rows {
+		for c := range cols {
+			out[c*rows+r] = values[r*cols+c]
+		}
+	}
+	return out
 }
 
 // cutBF16 gives the values as bfloat16, or nil when one would lose by it. Adapters saved in bfloat16 then take half the

@@ -173,13 +173,22 @@ func TestARequestIsTheSameBitForBitHoweverItIsBatched(t *testing.T) {
 		q.ScorePrompt, q.PromptLogprobs = i%3 == 0, 3
 		requests = append(requests, q)
 	}
+	for i := range requests { // and the same with an adapter on both ends
+		if i%4 == 0 {
+			q := requests[i]
+			q.Adapter = "ends"
+			requests = append(requests, q)
+		}
+	}
 	alone := openTest(t, "llama", engine.Options{Threads: 1, MaxRunning: 1, StepTokens: 1000})
+	addEnds(t, alone)
 	want := make([]result, len(requests))
 	for i, q := range requests {
 		want[i] = mustGenerate(t, alone, q)
 	}
 	for _, o := range []engine.Options{{Threads: 1, MaxRunning: 30, StepTokens: 7}, {Threads: 3, MaxRunning: 5, StepTokens: 64}} {
 		e := openTest(t, "llama", o)
+		addEnds(t, e)
 		var wait sync.WaitGroup
 		for i, q := range requests {
 			wait.Go(func() {
@@ -193,6 +202,25 @@ func TestARequestIsTheSameBitForBitHoweverItIsBatched(t *testing.T) {
 			})
 		}
 		wait.Wait()
+	}
+}
+
+// addEnds adds an adapter "ends" to a golden llama, on the embedding and on the head.
+func addEnds(t *testing.T, e *engine.Engine) {
+	t.Helper()
+	waves := func(rows, cols int) engine.Matrix {
+		m := engine.Matrix{Rows: rows, Cols: cols, Data: make([]float32, rows*cols)}
+		for i := range m.Data {
+			m.Data[i] = float32(math.Sin(float64(i)))
+		}
+		return m
+	}
+	info := e.Info()
+	if err := e.AddAdapter("ends", []engine.Delta{
+		{Module: "model.embed_tokens", A: waves(3, info.Vocab), B: waves(info.Hidden, 3), Scale: 0.2},
+		{Module: "lm_head", A: waves(2, info.Hidden), B: waves(info.Vocab, 2), Scale: 0.3},
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -16,7 +16,7 @@ func (m *model) forward(rows []row, s *scratch) [][]float32 {
 	attended := resize(&s.attended, n*queryWidth)
 	gate, up := resize(&s.gate, n*c.inner), resize(&s.up, n*c.inner)
 	for i, r := range rows {
-		m.embedding.Row(x[i*c.hidden:(i+1)*c.hidden], r.token)
+		m.embed(x[i*c.hidden:(i+1)*c.hidden], r, s)
 	}
 	m.place(rows, s)
 	s.groups = groupRows(rows, s.groups[:0])
@@ -37,6 +37,21 @@ func (m *model) forward(rows []row, s *scratch) [][]float32 {
 		r.sequence.length = s.positions[i] + 1
 	}
 	return m.logits(rows, s)
+}
+
+// embed looks a row's token up, in the base and in its adapter.
+func (m *model) embed(x []float32, r row, s *scratch) {
+	m.embedding.Row(x, r.token)
+	a := r.sequence.adapter
+	if a == nil || a.embedding.rank == 0 {
+		return
+	}
+	low := resize(&s.low, a.embedding.rank)
+	a.embedding.a.Row(low, r.token)
+	for i := range low {
+		low[i] *= a.embedding.scale
+	}
+	a.embedding.addTo(x, low)
 }
 
 // place finds each row's position and the turn that belongs to it.
@@ -130,13 +145,18 @@ type group struct {
 
 func groupRows(rows []row, groups []group) []group {
 	for i, r := range rows {
-		if n := len(groups); n > 0 && groups[n-1].adapter == r.sequence.adapter {
-			groups[n-1].hi = i + 1
-			continue
-		}
-		groups = append(groups, group{r.sequence.adapter, i, i + 1})
+		groups = grouped(groups, r.sequence.adapter, i)
 	}
 	return groups
+}
+
+// grouped takes in the row at, which follows those of groups.
+func grouped(groups []group, a *adapter, at int) []group {
+	if n := len(groups); n > 0 && groups[n-1].adapter == a {
+		groups[n-1].hi = at + 1
+		return groups
+	}
+	return append(groups, group{a, at, at + 1})
 }
 
 // addDelta adds scale·B·A·x to the group's rows of y.
@@ -158,9 +178,11 @@ func (m *model) addDelta(d *delta, g group, y, x []float32, s *scratch) {
 func (m *model) logits(rows []row, s *scratch) [][]float32 {
 	c := m.config
 	wanted := 0
+	s.groups = s.groups[:0]
 	for i, r := range rows {
 		if r.wanted {
 			m.normalize(s.h[wanted*c.hidden:(wanted+1)*c.hidden], s.x[i*c.hidden:(i+1)*c.hidden], m.norm)
+			s.groups = grouped(s.groups, r.sequence.adapter, wanted)
 			wanted++
 		}
 	}
@@ -172,6 +194,11 @@ func (m *model) logits(rows []row, s *scratch) [][]float32 {
 	m.pool.Run(c.vocab, 8, c.vocab*c.hidden*wanted, func(lo, hi int) {
 		m.head.Mul(logits, c.vocab, s.h, c.hidden, wanted, lo, hi)
 	})
+	for _, g := range s.groups {
+		if g.adapter != nil && g.adapter.head.rank > 0 {
+			m.addDelta(&g.adapter.head, g, logits, s.h, s)
+		}
+	}
 	for i := range wanted {
 		s.result = append(s.result, logits[i*c.vocab:(i+1)*c.vocab])
 	}

@@ -180,6 +180,11 @@ func (s *shape) reference(all tensors, deltas map[string]Delta, slow float64, id
 		for _, v := range all["model.embed_tokens.weight"].Data[id*s.hidden : (id+1)*s.hidden] {
 			stream[p] = append(stream[p], float64(v))
 		}
+		if d, ok := deltas["model.embed_tokens"]; ok {
+			one := make([]float64, s.vocab)
+			one[id] = float64(d.Scale)
+			plus(stream[p], times(d.B.Data, times(d.A.Data, one)))
+		}
 	}
 	for layer := range s.layers {
 		at := func(t target) string { return modulePath(layer, t) }
@@ -201,7 +206,14 @@ func (s *shape) reference(all tensors, deltas map[string]Delta, slow float64, id
 	if s.tied {
 		head = all["model.embed_tokens.weight"].Data
 	}
-	return times(head, normal(stream[len(ids)-1], all["model.norm.weight"].Data))
+	last := normal(stream[len(ids)-1], all["model.norm.weight"].Data)
+	logits := times(head, last)
+	if d, ok := deltas["lm_head"]; ok {
+		for i, v := range times(d.B.Data, times(d.A.Data, last)) {
+			logits[i] += v * float64(d.Scale)
+		}
+	}
+	return logits
 }
 
 func (s *shape) turned(x []float64, position int, slow float64) []float64 {
@@ -257,8 +269,8 @@ func TestOddShapesEqualAPlainReference(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 2))
 			deltas := map[string]Delta{}
 			var list []Delta
-			for module, at := range m.modules {
-				out, in := m.shape(target(at % int(targets)))
+			for _, module := range append(slices.Sorted(maps.Keys(m.modules)), "model.embed_tokens", "lm_head") {
+				_, out, in := (&adapter{deltas: make([]delta, len(m.modules))}).module(m, module)
 				d := Delta{Module: module, A: Matrix{3, in, nil}, B: Matrix{out, 3, nil}, Scale: 0.5}
 				for range 3 * in {
 					d.A.Data = append(d.A.Data, rng.Float32()-0.5)

@@ -301,7 +301,9 @@ func TestDeltasThatDoNotFitAreRefused(t *testing.T) {
 	good := engine.Delta{Module: module, A: matrix(2, 64), B: matrix(32, 2), Scale: 1}
 	for name, deltas := range map[string][]engine.Delta{
 		"none":                 nil,
-		"an unknown module":    {{Module: "lm_head", A: good.A, B: good.B}},
+		"an unknown module":    {{Module: "model.norm", A: good.A, B: good.B}},
+		"a head too low":       {{Module: "lm_head", A: good.A, B: good.B}},
+		"an embedding too low": {{Module: "model.embed_tokens", A: good.A, B: matrix(64, 2)}},
 		"a module twice":       {good, good},
 		"a wrong input":        {{Module: module, A: matrix(2, 63), B: good.B}},
 		"a wrong output":       {{Module: module, A: good.A, B: matrix(33, 2)}},

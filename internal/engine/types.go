@@ -27,7 +27,7 @@ type Matrix struct {
 	Data       []float32
 }
 
-// Delta is what an adapter adds to one linear module: Scale·B·A.
+// Delta is what an adapter adds to one linear module, to "model.embed_tokens" or to "lm_head": Scale·B·A.
 type Delta struct {
 	Module string // the module's path in Hugging Face's model: "model.layers.0.self_attn.q_proj"
 	A      Matrix // [r, in]

@@ -120,29 +120,37 @@ func readConfig(path string, into any) error {
 // linear is a module LoRA can sit on. Packed ones live inside a fused projection in vLLM, which then passes over a missing
 // half.
 type linear struct {
-	path    string
-	in, out int
-	packed  bool
+	path            string
+	in, out         int
+	packed          bool
+	roomIn, roomOut int // how much larger than that its slot is
 }
 
-// linears lists the modules in the order in which vLLM copies an adapter into its slot: that order decides which of several
-// wrong sizes is named.
-func (b base) linears() []linear {
-	var out []linear
+// slots lists the modules in the order in which vLLM copies an adapter into its slot: that order decides which of several
+// wrong sizes is named. room is how many tokens adapters may add. Bases that take no LoRA on their ends have slots there too;
+// what would go into them has been refused by name before.
+func (b base) slots(room int) []linear {
+	out := []linear{{path: embeddingPath, in: b.vocab, out: b.hidden, roomIn: room}}
 	for i := range b.layers {
 		attention, mlp := fmt.Sprintf("model.layers.%d.self_attn.", i), fmt.Sprintf("model.layers.%d.mlp.", i)
 		out = append(out,
-			linear{attention + "q_proj", b.hidden, b.queries, true},
-			linear{attention + "k_proj", b.hidden, b.keys, true},
-			linear{attention + "v_proj", b.hidden, b.keys, true},
-			linear{attention + "o_proj", b.queries, b.hidden, false},
-			linear{mlp + "gate_proj", b.hidden, b.intermediate, true},
-			linear{mlp + "up_proj", b.hidden, b.intermediate, true},
-			linear{mlp + "down_proj", b.intermediate, b.hidden, false},
+			linear{path: attention + "q_proj", in: b.hidden, out: b.queries, packed: true},
+			linear{path: attention + "k_proj", in: b.hidden, out: b.keys, packed: true},
+			linear{path: attention + "v_proj", in: b.hidden, out: b.keys, packed: true},
+			linear{path: attention + "o_proj", in: b.queries, out: b.hidden},
+			linear{path: mlp + "gate_proj", in: b.hidden, out: b.intermediate, packed: true},
+			linear{path: mlp + "up_proj", in: b.hidden, out: b.intermediate, packed: true},
+			linear{path: mlp + "down_proj", in: b.intermediate, out: b.hidden},
 		)
 	}
-	return out
+	return append(out, linear{path: headPath, in: b.hidden, out: b.vocab, roomOut: room})
 }
+
+// The two ends of a base, as adapters name them.
+const (
+	embeddingPath = "model.embed_tokens"
+	headPath      = "lm_head"
+)
 
 // expected are the last parts of module names that vLLM 0.11.2 takes for this base, in the order its message had when it
 // was recorded. Qwen2 and Gemma take no LoRA on their embeddings (facts §4.4).

@@ -44,11 +44,6 @@ func (c *Container) decode(name, dir string) ([]Delta, *refusal) {
 			return nil, loadFailure("unsupported operand type(s) for *=: 'NoneType' and 'float'")
 		}
 	}
-	for _, pair := range pairs {
-		if pair.module == "lm_head" || pair.module == "model.embed_tokens" {
-			return nil, loadFailure("%s", notHere("LoRA on "+pair.module))
-		}
-	}
 	return c.fill(weights, pairs, config)
 }
 
@@ -60,9 +55,9 @@ func (c *Container) judgeVocabulary(w *weights, pairs []halves) *refusal {
 	}
 	for _, pair := range pairs {
 		switch a, b := w.tensors[pair.a].Shape, w.tensors[pair.b].Shape; {
-		case pair.module == "model.embed_tokens" && len(a) == 2 && a[1] != c.base.vocab:
+		case pair.module == embeddingPath && len(a) == 2 && a[1] != c.base.vocab:
 			return loadFailure("The embedding LoRA size(%d) must be consistent with the base model's vocabulary size(%d).", a[1], c.base.vocab)
-		case pair.module == "lm_head" && len(b) == 2 && b[0] > c.base.vocab:
+		case pair.module == headPath && len(b) == 2 && b[0] > c.base.vocab:
 			return loadFailure("The size of tensor a (%d) must match the size of tensor b (%d) at non-singleton dimension 0", c.base.vocab, b[0])
 		}
 	}
@@ -138,14 +133,15 @@ func parseKey(key string) (module string, isA bool, words string) {
 	return "", false, name + " is unsupported LoRA weight"
 }
 
-// fill copies the halves into slots of the base's sizes: what is smaller leaves the rest zero, what is larger is refused.
+// fill copies the halves into slots of the base's sizes: what is smaller leaves the rest zero, what is larger is refused. Rows
+// and columns beyond the vocabulary belong to no token and are cut off.
 func (c *Container) fill(w *weights, pairs []halves, config peftConfig) ([]Delta, *refusal) {
 	byModule := map[string]halves{}
 	for _, pair := range pairs {
 		byModule[pair.module] = pair
 	}
 	var out []Delta
-	for _, module := range c.base.linears() {
+	for _, module := range c.base.slots(c.dialect.vocabularyRoom()) {
 		pair, ok := byModule[module.path]
 		if !ok || !c.targeted(module.path) {
 			continue
@@ -158,20 +154,20 @@ func (c *Container) fill(w *weights, pairs []halves, config peftConfig) ([]Delta
 		}
 		a, refused := w.matrix(pair.a, c.dtype)
 		if refused == nil {
-			refused = fits(a, c.settings.maxRank, module.in)
+			refused = fits(a, c.settings.maxRank, module.in+module.roomIn)
 		}
 		if refused != nil {
 			return nil, refused
 		}
 		b, refused := w.matrix(pair.b, c.dtype)
 		if refused == nil {
-			refused = fits(b, module.out, c.settings.maxRank)
+			refused = fits(b, module.out+module.roomOut, c.settings.maxRank)
 		}
 		if refused != nil {
 			return nil, refused
 		}
 		rank := max(a.Rows, b.Cols)
-		out = append(out, Delta{Module: module.path, A: a.padded(rank, module.in), B: b.padded(module.out, rank), Scale: float32(config.scaleOf(module.path))})
+		out = append(out, Delta{Module: module.path, A: a.laid(rank, module.in), B: b.laid(module.out, rank), Scale: float32(config.scaleOf(module.path))})
 	}
 	return out, nil
 }
@@ -193,14 +189,14 @@ func fits(m Matrix, rows, cols int) *refusal {
 	return nil
 }
 
-// padded lays the matrix into the corner of a larger one of zeros.
-func (m Matrix) padded(rows, cols int) Matrix {
+// laid is the matrix laid into the corner of one of zeros; what does not fit is cut off.
+func (m Matrix) laid(rows, cols int) Matrix {
 	if m.Rows == rows && m.Cols == cols {
 		return m
 	}
 	out := Matrix{Rows: rows, Cols: cols, Data: make([]float32, rows*cols)}
-	for i := range m.Rows {
-		copy(out.Data[i*cols:], m.Data[i*m.Cols:(i+1)*m.Cols])
+	for i := range min(rows, m.Rows) {
+		copy(out.Data[i*cols:(i+1)*cols], m.Data[i*m.Cols:(i+1)*m.Cols])
 	}
 	return out
 }

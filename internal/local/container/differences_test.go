@@ -31,10 +31,6 @@ var differences = []difference{
 	{"load/a11_bin_garbage", "", "pickles are never read here, so the words of the unpickler are not said"},
 	{"load/a11_bin_module_not_in_cfg", "", "pickles are never read here"},
 	{"load/a11_bin_cfg_extra_module", "0.27.1 0.32.0", "pickles are never read here"},
-	{"load/a17_embed_ok", "", "the engine applies no LoRA to embed_tokens"},
-	{"load/a17_embed_wrong_vocab", "0.11.2", "the engine applies no LoRA to embed_tokens"},
-	{"load/a17_lm_head_ok", "", "the engine applies no LoRA to lm_head"},
-	{"load/a17_lm_head_bigger", "0.11.2", "the engine applies no LoRA to lm_head"},
 }
 
 // tally counts the exchanges of one version and holds them to the list of differences.

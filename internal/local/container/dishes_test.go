@@ -11,8 +11,9 @@ func appendBF16(out []byte, f float32) []byte {
 	return binary.LittleEndian.AppendUint16(out, uint16(math.Float32bits(bfloat16(f))>>16))
 }
 
-// menu makes every adapter of the recorder's menu out of the config and tensors of "good".
-func menu(good *object, weights tensors) map[string]dish {
+// menu makes every adapter of the recorder's menu out of the config and tensors of "good"; ends are the adapters that have
+// LoRA on the base's two ends as well, and what they have there.
+func menu(good *object, weights tensors, ends map[string]tensors) map[string]dish {
 	out := map[string]dish{}
 	// set copies the config with changes: a nil value is null, dropped leaves the key out.
 	set := func(pairs ...any) *object {
@@ -41,7 +42,7 @@ func menu(good *object, weights tensors) map[string]dish {
 	menuGood(out, set, config, tensor, weights)
 	menuConfigs(out, set, drop, text, config, weights)
 	menuFiles(out, set, weights)
-	menuKeys(out, set, text, tensor, weights)
+	menuKeys(out, set, text, tensor, weights, ends)
 	menuSizes(out, set, tensor, weights)
 	menuSilent(out, drop, config, tensor, weights)
 	return out
@@ -136,7 +137,7 @@ func menuFiles(out map[string]dish, set setter, weights tensors) {
 	}
 }
 
-func menuKeys(out map[string]dish, set setter, text func(string) *string, tensor weigh, weights tensors) {
+func menuKeys(out map[string]dish, set setter, text func(string) *string, tensor weigh, weights tensors, ends map[string]tensors) {
 	add := func(name string, more tensors) { tensor(name, weights.plus(more)) }
 	out["a13_lora_bias"] = dish{config: set("lora_bias", true), tensors: weights.plus(tensors{layer + "0.self_attn.q_proj.lora_B.bias": noise(128)})}
 	tensor("a13_default_in_key", weights.renamed(".weight", ".default.weight"))
@@ -151,12 +152,9 @@ func menuKeys(out map[string]dish, set setter, text func(string) *string, tensor
 	tensor("a14_two_unknown", weights.renamed("gate_proj", "fc1").renamed("up_proj", "fc2"))
 	add("a14_layernorm", pairOn("0.input_layernorm", 64, 64))
 	add("a15_experts_on_dense", pairOn("0.mlp.experts.0.w1", 64, 128))
-	embed := "base_model.model.model.embed_tokens.lora_embedding_"
-	add("a17_embed_ok", tensors{embed + "A": noise(8, 400), embed + "B": noise(64, 8)})
-	add("a17_embed_wrong_vocab", tensors{embed + "A": noise(8, 402), embed + "B": noise(64, 8)})
-	head := "base_model.model.lm_head.lora_"
-	add("a17_lm_head_ok", tensors{head + "A.weight": noise(8, 64), head + "B.weight": noise(400, 8)})
-	add("a17_lm_head_bigger", tensors{head + "A.weight": noise(8, 64), head + "B.weight": noise(402, 8)})
+	for name, tensors := range ends {
+		add(name, tensors)
+	}
 	q, o := layer+"0.self_attn.q_proj.lora_", layer+"0.self_attn.o_proj.lora_"
 	tensor("a18_only_A", weights.without(q+"B.weight"))
 	tensor("a18_only_B", weights.without(q+"A.weight"))

@@ -46,9 +46,10 @@ type Matrix struct {
 	Data       []float32
 }
 
-// Delta is what an adapter adds to one linear module: Scale × B × A, with A [r, in] and B [out, r].
+// Delta is what an adapter adds to one linear module, or to one of the base's ends: Scale × B × A, with A [r, in] and
+// B [out, r]. The embedding takes as many values as the vocabulary has tokens, the head gives as many.
 type Delta struct {
-	Module string // Hugging Face's module path, "model.layers.0.self_attn.q_proj"
+	Module string // Hugging Face's module path: "model.layers.0.self_attn.q_proj", "model.embed_tokens", "lm_head"
 	A, B   Matrix
 	Scale  float32
 }

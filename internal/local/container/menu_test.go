@@ -51,7 +51,12 @@ func readGood(t *testing.T, dir string) (config *object, weights tensors) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blob, err := os.ReadFile(filepath.Join(dir, "good", "adapter_model.safetensors"))
+	return value.(*object), readTensors(t, filepath.Join(dir, "good", "adapter_model.safetensors"))
+}
+
+func readTensors(t *testing.T, path string) tensors {
+	t.Helper()
+	blob, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,11 +70,11 @@ func readGood(t *testing.T, dir string) (config *object, weights tensors) {
 	if err := json.Unmarshal([]byte(text), &head); err != nil {
 		t.Fatal(err)
 	}
-	weights = tensors{}
+	out := tensors{}
 	for name, one := range head {
-		weights[name] = tensor{one.DType, one.Shape, blob[8+int(size)+one.Offsets[0] : 8+int(size)+one.Offsets[1]]}
+		out[name] = tensor{one.DType, one.Shape, blob[8+int(size)+one.Offsets[0] : 8+int(size)+one.Offsets[1]]}
 	}
-	return value.(*object), weights
+	return out
 }
 
 // encodeTensors is the safetensors form.
@@ -228,7 +233,11 @@ func (d dish) write(t *testing.T, dir string) {
 func buildMenu(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	config, weights := readGood(t, dir)
-	for name, dish := range menu(config, weights) {
+	ends := map[string]tensors{}
+	for _, name := range []string{"a17_embed_ok", "a17_embed_wrong_vocab", "a17_lm_head_ok", "a17_lm_head_bigger"} {
+		ends[name] = readTensors(t, filepath.Join("testdata", "ends", name+".safetensors")) // the recorder's own numbers
+	}
+	for name, dish := range menu(config, weights, ends) {
 		if len(names) == 0 || slices.Contains(names, name) {
 			dish.write(t, filepath.Join(dir, "menu", name))
 		}

@@ -105,6 +105,15 @@ func (d dialect) takesLoRA(dir string) error {
 	return nil
 }
 
+// vocabularyRoom is how many tokens beyond the base's an adapter has room for: the default of --lora-extra-vocab-size in
+// 0.11.2, and none since the option has gone.
+func (d dialect) vocabularyRoom() int {
+	if d.vocabulary {
+		return 0
+	}
+	return 256
+}
+
 // knows reports whether this vLLM has an option; of those that came or went, only the ones about LoRA are told apart (facts
 // §3.3).
 func (d dialect) knows(option string) bool {

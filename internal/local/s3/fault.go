@@ -42,6 +42,7 @@ var (
 	errInvalidBucketName  = &fault{"InvalidBucketName", 400, "The specified bucket is not valid."}
 	errInvalidDigest      = &fault{"InvalidDigest", 400, "The Content-MD5 you specified was invalid."}
 	errInvalidPart        = &fault{"InvalidPart", 400, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."}
+	errInvalidPartNumber  = &fault{"InvalidPartNumber", 416, "The requested partnumber is not satisfiable"}
 	errInvalidPartOrder   = &fault{"InvalidPartOrder", 400, "The list of parts was not in ascending order. Parts must be ordered by part number."}
 	errInvalidRange       = &fault{"InvalidRange", 416, "The requested range is not satisfiable"}
 	errInvalidRequest     = &fault{"InvalidRequest", 400, "Invalid Request"}

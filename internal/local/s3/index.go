@@ -43,10 +43,10 @@ type part struct {
 	modified time.Time
 }
 
-// condition guards a write: S3's If-None-Match: * and If-Match.
+// condition guards a write: S3's If-None-Match: * (absent), If-Match: * (present) and If-Match with an ETag.
 type condition struct {
-	absent bool
-	etag   string
+	absent, present bool
+	etag            string
 }
 
 func (c condition) holds(ctx context.Context, tx *sql.Tx, bucket, key string) error {
@@ -61,7 +61,7 @@ func (c condition) holds(ctx context.Context, tx *sql.Tx, bucket, key string) er
 		return err
 	case c.absent && !missing:
 		return errPreconditionFailed
-	case c.etag != "" && missing:
+	case (c.present || c.etag != "") && missing:
 		return errNoSuchKey
 	case c.etag != "" && c.etag != etag:
 		return errPreconditionFailed
@@ -252,14 +252,26 @@ func forget(ctx context.Context, tx *sql.Tx, bucket, key string) (files []string
 	return files, err
 }
 
-// remove deletes keys, those that are not there too.
-func (x index) remove(ctx context.Context, bucket string, keys []string, when condition) (files []string, err error) {
+// removal is a key to delete, if its condition holds.
+type removal struct {
+	key  string
+	when condition
+}
+
+// remove deletes keys, those that are not there too. Beside the files that nobody names any more it gives for each key why it
+// was left alone, or nil.
+func (x index) remove(ctx context.Context, bucket string, removals []removal) (files []string, refused []*fault, err error) {
 	err = x.db.Write(ctx, func(tx *sql.Tx) error {
-		for _, key := range keys {
-			if err := when.holds(ctx, tx, bucket, key); err != nil {
+		files, refused = nil, make([]*fault, len(removals))
+		for i, one := range removals {
+			err := one.when.holds(ctx, tx, bucket, one.key)
+			if errors.As(err, &refused[i]) {
+				continue
+			}
+			if err != nil {
 				return err
 			}
-			gone, err := forget(ctx, tx, bucket, key)
+			gone, err := forget(ctx, tx, bucket, one.key)
 			if err != nil {
 				return err
 			}
@@ -267,7 +279,7 @@ func (x index) remove(ctx context.Context, bucket string, keys []string, when co
 		}
 		return nil
 	})
-	return files, err
+	return files, refused, err
 }
 
 // page gives up to limit objects of a bucket in key order: those with the prefix whose keys are not below from.

@@ -157,6 +157,7 @@ type listedObject struct {
 	ChecksumAlgorithm, ChecksumType string
 	Size                            int64
 	StorageClass                    string
+	Owner                           *owner
 }
 
 type commonPrefix struct{ Prefix string }
@@ -164,13 +165,15 @@ type commonPrefix struct{ Prefix string }
 type listDocument struct {
 	XMLName               xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListBucketResult"`
 	Name, Prefix          string
-	Delimiter             string `xml:",omitempty"`
-	StartAfter            string `xml:",omitempty"`
-	EncodingType          string `xml:",omitempty"`
-	ContinuationToken     string `xml:",omitempty"`
-	NextContinuationToken string `xml:",omitempty"`
-	Marker, NextMarker    string `xml:",omitempty"`
-	KeyCount, MaxKeys     int
+	Delimiter             string  `xml:",omitempty"`
+	StartAfter            string  `xml:",omitempty"`
+	EncodingType          string  `xml:",omitempty"`
+	ContinuationToken     string  `xml:",omitempty"`
+	NextContinuationToken string  `xml:",omitempty"`
+	Marker                *string // of ListObjects alone
+	NextMarker            string  `xml:",omitempty"`
+	KeyCount              *int    // of ListObjectsV2 alone
+	MaxKeys               int
 	IsTruncated           bool
 	Contents              []listedObject
 	CommonPrefixes        []commonPrefix
@@ -179,23 +182,33 @@ type listDocument struct {
 func (l listing) document(bucket string, query url.Values, most int, encode func(string) string) listDocument {
 	d := listDocument{
 		Name: bucket, Prefix: encode(query.Get("prefix")), Delimiter: encode(query.Get("delimiter")), StartAfter: encode(query.Get("start-after")),
-		EncodingType: query.Get("encoding-type"), ContinuationToken: query.Get("continuation-token"), KeyCount: l.count(), MaxKeys: most,
+		EncodingType: query.Get("encoding-type"), ContinuationToken: query.Get("continuation-token"), MaxKeys: most,
+		IsTruncated: l.next != "",
 	}
-	d.IsTruncated = l.next != ""
-	switch {
-	case !query.Has("list-type"):
-		d.Marker = encode(query.Get("marker"))
+	owned := query.Get("fetch-owner") == "true"
+	if query.Has("list-type") {
+		count := l.count()
+		d.KeyCount = &count
 		if d.IsTruncated {
+			d.NextContinuationToken = base64.RawURLEncoding.EncodeToString([]byte(l.next))
+		}
+	} else {
+		owned = true
+		marker := encode(query.Get("marker"))
+		d.Marker = &marker
+		// Without a delimiter S3 leaves NextMarker out: the last key says as much (API reference, ListObjects).
+		if d.IsTruncated && d.Delimiter != "" {
 			d.NextMarker = encode(l.last())
 		}
-	case d.IsTruncated:
-		d.NextContinuationToken = base64.RawURLEncoding.EncodeToString([]byte(l.next))
 	}
 	for _, o := range l.objects {
 		d.Contents = append(d.Contents, listedObject{
 			Key: encode(o.key), LastModified: timestamp(o.modified.Truncate(time.Second)), ETag: o.quotedETag(),
 			ChecksumAlgorithm: string(o.algorithm), ChecksumType: o.checksumType, Size: o.size, StorageClass: "STANDARD",
 		})
+		if owned {
+			d.Contents[len(d.Contents)-1].Owner = &everyone
+		}
 	}
 	for _, p := range l.prefixes {
 		d.CommonPrefixes = append(d.CommonPrefixes, commonPrefix{encode(p)})

@@ -138,10 +138,54 @@ func TestOldListingPagesToo(t *testing.T) {
 			for _, p := range page.CommonPrefixes {
 				got = append(got, *p.Prefix)
 			}
-			marker, more = aws.ToString(page.NextMarker), *page.IsTruncated && len(got) < 10
+			marker, more = got[len(got)-1], *page.IsTruncated && len(got) < 10
+			if next := aws.ToString(page.NextMarker); (next != "") != (more && delimiter != "") || next != "" && next != marker {
+				t.Errorf("delimiter %q: got NextMarker %q behind %q", delimiter, next, marker)
+			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("delimiter %q (-want +got):\n%s", delimiter, diff)
 		}
+	}
+}
+
+func TestOwnersAreListedWhereS3DoesSo(t *testing.T) {
+	t.Parallel()
+	_, client := newStore(t, false)
+	put(t, client, "k", "")
+	for _, fetch := range []bool{false, true} {
+		page, err := client.ListObjectsV2(t.Context(), &awss3.ListObjectsV2Input{Bucket: aws.String(bucket), FetchOwner: &fetch})
+		if err != nil || len(page.Contents) != 1 || (page.Contents[0].Owner != nil) != fetch {
+			t.Errorf("fetch-owner=%v: got %v, %v", fetch, page, err)
+		}
+	}
+	page, err := client.ListObjects(t.Context(), &awss3.ListObjectsInput{Bucket: aws.String(bucket)})
+	if err != nil || len(page.Contents) != 1 || page.Contents[0].Owner == nil {
+		t.Errorf("ListObjects: got %v, %v, want an owner", page, err)
+	}
+}
+
+func TestDeletionsHoldTheirConditions(t *testing.T) {
+	t.Parallel()
+	_, client := newStore(t, false)
+	etag := put(t, client, "kept", "x").ETag
+	put(t, client, "gone", "x")
+	one := func(key, match string) error {
+		_, err := client.DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: aws.String(bucket), Key: &key, IfMatch: &match})
+		return err
+	}
+	wantCode(t, one("kept", `"0f"`), "PreconditionFailed")
+	wantCode(t, one("none", "*"), "NoSuchKey")
+	if err := one("gone", "*"); err != nil {
+		t.Error(err)
+	}
+	out, err := client.DeleteObjects(t.Context(), &awss3.DeleteObjectsInput{Bucket: aws.String(bucket), Delete: &types.Delete{Objects: []types.ObjectIdentifier{
+		{Key: aws.String("kept"), ETag: aws.String(`"0f"`)}, {Key: aws.String("none")},
+	}}})
+	if err != nil || len(out.Deleted) != 1 || *out.Deleted[0].Key != "none" || len(out.Errors) != 1 || *out.Errors[0].Key != "kept" || *out.Errors[0].Code != "PreconditionFailed" {
+		t.Fatalf("got %v, %v, want the one refused and the other deleted", out, err)
+	}
+	if err := one("kept", *etag); err != nil {
+		t.Error(err)
 	}
 }

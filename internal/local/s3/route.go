@@ -113,8 +113,10 @@ func (s *Store) objectOperation(method, sub string, copies bool) operation {
 			return s.copyObject
 		}
 		return s.putObject
-	case "GET ", "HEAD ":
+	case "GET ", "HEAD ", "GET partNumber", "HEAD partNumber":
 		return s.getObject
+	case "GET attributes":
+		return s.getAttributes
 	case "DELETE ":
 		return s.deleteObject
 	case "POST uploads":
@@ -140,14 +142,12 @@ var subresources = []string{
 	"uploadId", "uploads", "delete", "location", "list-type", "partNumber",
 	"accelerate", "acl", "analytics", "append", "attributes", "cors", "encryption", "intelligent-tiering", "inventory", "legal-hold",
 	"lifecycle", "logging", "metadataConfiguration", "metadataTable", "metrics", "notification", "object-lock", "ownershipControls", "policy", "policyStatus",
-	"publicAccessBlock", "renameObject", "replication", "requestPayment", "response-cache-control", "response-content-disposition",
-	"response-content-encoding", "response-content-language", "response-content-type", "response-expires", "restore",
-	"retention", "select", "session", "tagging", "torrent", "versionId", "versioning", "versions", "website",
+	"publicAccessBlock", "renameObject", "replication", "requestPayment", "restore", "retention", "select", "session", "tagging", "torrent", "versionId", "versioning", "versions", "website",
 }
 
 func subresource(query url.Values) string {
 	for _, name := range subresources {
-		if query.Has(name) {
+		if query.Has(name) && (name != "versionId" || query.Get(name) != "null") { // "null" is the version without versioning
 			return name
 		}
 	}

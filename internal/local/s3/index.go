@@ -97,11 +97,12 @@ func (x index) deleteBucket(ctx context.Context, name string) (files []string, e
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM upload WHERE bucket = ?`, name); err != nil {
-			return err
+		for _, query := range []string{`DELETE FROM upload WHERE bucket = ?`, `DELETE FROM finished WHERE bucket = ?`, `DELETE FROM bucket WHERE name = ?`} {
+			if _, err := tx.ExecContext(ctx, query, name); err != nil {
+				return err
+			}
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM bucket WHERE name = ?`, name)
-		return err
+		return nil
 	})
 	return files, err
 }

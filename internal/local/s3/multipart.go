@@ -254,7 +254,7 @@ func (s *Store) completeUpload(w http.ResponseWriter, r *http.Request, t target)
 		o := u.made(parts, time.Now())
 		return o, parts, o.keeps(r.Header, len(parts))
 	}
-	o, old, err := s.index.complete(r.Context(), t, r.URL.Query().Get("uploadId"), when, assemble)
+	o, old, err := s.index.complete(r.Context(), completion{t, r.URL.Query().Get("uploadId"), wish.Part, when}, assemble)
 	if err != nil {
 		return err
 	}

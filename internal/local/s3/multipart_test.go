@@ -240,3 +240,38 @@ func TestAbortedUploadIsGone(t *testing.T) {
 	_, err := client.CompleteMultipartUpload(t.Context(), u.completion())
 	wantCode(t, err, "NoSuchUpload")
 }
+
+func TestCompletingAgainGivesTheSameAnswerAfterARestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	store := openStore(t, dir)
+	if err := store.EnsureBucket(t.Context(), bucket); err != nil {
+		t.Fatal(err)
+	}
+	u := startUpload(t, newClient(t, store, false), "k", types.ChecksumAlgorithmCrc32, types.ChecksumTypeComposite)
+	u.part(1, noise(partSize))
+	u.part(2, noise(9))
+	in := u.completion()
+	in.IfNoneMatch = aws.String("*")
+	first, err := u.client.CompleteMultipartUpload(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	client := newClient(t, openStore(t, dir), false)
+	put(t, client, "k", "another content by now")
+	again, err := client.CompleteMultipartUpload(t.Context(), in)
+	if err != nil || *again.ETag != *first.ETag || *again.ChecksumCRC32 != *first.ChecksumCRC32 || again.ChecksumType != first.ChecksumType {
+		t.Fatalf("got %v, %v, want %v once more", again, err, first)
+	}
+	if _, text := get(t, client, &awss3.GetObjectInput{Key: &u.key}); string(text) != "another content by now" {
+		t.Error("completing again has changed the object")
+	}
+	in.MultipartUpload.Parts = in.MultipartUpload.Parts[:1]
+	_, err = client.CompleteMultipartUpload(t.Context(), in)
+	wantCode(t, err, "NoSuchUpload")
+	_, err = client.AbortMultipartUpload(t.Context(), &awss3.AbortMultipartUploadInput{Bucket: aws.String(bucket), Key: &u.key, UploadId: u.id})
+	wantCode(t, err, "NoSuchUpload")
+}

@@ -118,14 +118,19 @@ func (x index) abort(ctx context.Context, bucket, key, id string) (files []strin
 }
 
 // complete turns an upload into an object in one transaction: assemble picks the parts from those that came and says what
-// object they make. The object takes over the files of its parts, so no byte is copied.
-func (x index) complete(ctx context.Context, t target, id string, when condition, assemble func(u upload, have []part) (object, []part, error)) (o object, old []string, err error) {
+// object they make. The object takes over the files of its parts, so no byte is copied. Completed again, an upload gives the
+// object that it became.
+func (x index) complete(ctx context.Context, c completion, assemble func(u upload, have []part) (object, []part, error)) (o object, old []string, err error) {
 	err = x.db.Write(ctx, func(tx *sql.Tx) error {
-		u, err := x.upload(ctx, tx, t.bucket, t.key, id)
+		u, err := x.upload(ctx, tx, c.bucket, c.key, c.id)
+		if errors.Is(err, errNoSuchUpload) {
+			o, err = finished(ctx, tx, c)
+			return err
+		}
 		if err != nil {
 			return err
 		}
-		have, err := x.parts(ctx, tx, id, 0, -1)
+		have, err := x.parts(ctx, tx, c.id, 0, -1)
 		if err != nil {
 			return err
 		}
@@ -133,23 +138,30 @@ func (x index) complete(ctx context.Context, t target, id string, when condition
 		if o, chosen, err = assemble(u, have); err != nil {
 			return err
 		}
-		if err := when.holds(ctx, tx, t.bucket, t.key); err != nil {
+		if err := c.when.holds(ctx, tx, c.bucket, c.key); err != nil {
 			return err
 		}
-		objectID, replaced, err := replace(ctx, tx, o)
-		if err != nil {
+		if old, err = handOver(ctx, tx, c.id, o, have, chosen); err != nil {
 			return err
 		}
-		old = append(replaced, leftOut(have, chosen)...)
-		for _, p := range chosen {
-			if _, err := tx.ExecContext(ctx, `UPDATE part SET object_id = ?, upload_id = NULL WHERE file = ?`, objectID, p.file); err != nil {
-				return err
-			}
-		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM upload WHERE id = ?`, id)
-		return err
+		return finish(ctx, tx, c, o)
 	})
 	return o, old, err
+}
+
+// handOver makes chosen parts of an upload the content of o and ends the upload.
+func handOver(ctx context.Context, tx *sql.Tx, id string, o object, have, chosen []part) (old []string, err error) {
+	objectID, replaced, err := replace(ctx, tx, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range chosen {
+		if _, err := tx.ExecContext(ctx, `UPDATE part SET object_id = ?, upload_id = NULL WHERE file = ?`, objectID, p.file); err != nil {
+			return nil, err
+		}
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM upload WHERE id = ?`, id)
+	return append(replaced, leftOut(have, chosen)...), err
 }
 
 func leftOut(have, chosen []part) (files []string) {

@@ -2,6 +2,7 @@ package s3_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -187,5 +188,49 @@ func TestDeletionsHoldTheirConditions(t *testing.T) {
 	}
 	if err := one("kept", *etag); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestUploadsAreListedInPagesWithFolders(t *testing.T) {
+	t.Parallel()
+	_, client := newStore(t, false)
+	keys := []string{"a", "a", "a/1", "a/1", "a/2", "b", "c/x"}
+	for _, key := range keys {
+		startUpload(t, client, key, types.ChecksumAlgorithmCrc64nvme, "")
+	}
+	for _, test := range []struct {
+		prefix, delimiter string
+		want              []string
+	}{
+		{"", "", keys},
+		{"a/", "", []string{"a/1", "a/1", "a/2"}},
+		{"", "/", []string{"a", "a", "a/", "b", "c/"}},
+		{"a/", "/", []string{"a/1", "a/1", "a/2"}},
+		{"z", "/", nil},
+	} {
+		for _, most := range []int32{1, 2, 3, 1000} {
+			in := &awss3.ListMultipartUploadsInput{Bucket: aws.String(bucket), Prefix: &test.prefix, Delimiter: &test.delimiter, MaxUploads: &most}
+			var got []string
+			for pages := 0; pages < 20; pages++ {
+				page, err := client.ListMultipartUploads(t.Context(), in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, u := range page.Uploads {
+					got = append(got, *u.Key)
+				}
+				for _, p := range page.CommonPrefixes {
+					got = append(got, *p.Prefix)
+				}
+				if !*page.IsTruncated {
+					break
+				}
+				in.KeyMarker, in.UploadIdMarker = page.NextKeyMarker, page.NextUploadIdMarker
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("prefix %q, delimiter %q, %d at a time (-want +got):\n%s", test.prefix, test.delimiter, most, diff)
+			}
+		}
 	}
 }

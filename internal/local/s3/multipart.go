@@ -162,61 +162,6 @@ func (s *sums) of(a algorithm) *string {
 	}
 }
 
-func (s *Store) listParts(w http.ResponseWriter, r *http.Request, t target) error {
-	query := r.URL.Query()
-	most, err := limit(query, "max-parts")
-	if err != nil {
-		return err
-	}
-	behind := 0
-	if marker := query.Get("part-number-marker"); marker != "" {
-		if behind, err = strconv.Atoi(marker); err != nil || behind < 0 {
-			return errInvalidArgument.saying("Argument part-number-marker must be an integer between 0 and 2147483647")
-		}
-	}
-	u, err := s.index.upload(r.Context(), s.index.db.Read(), t.bucket, t.key, query.Get("uploadId"))
-	if err != nil {
-		return err
-	}
-	parts, err := s.index.parts(r.Context(), s.index.db.Read(), u.id, behind, most+1)
-	if err != nil {
-		return err
-	}
-	type listed struct {
-		PartNumber         int
-		LastModified, ETag string
-		Size               int64
-		sums
-	}
-	answer := struct {
-		XMLName                                xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListPartsResult"`
-		Bucket, Key, UploadId                  string
-		Initiator, Owner                       owner
-		StorageClass                           string
-		ChecksumAlgorithm, ChecksumType        string `xml:",omitempty"`
-		PartNumberMarker, NextPartNumberMarker int
-		MaxParts                               int
-		IsTruncated                            bool
-		Part                                   []listed
-	}{
-		Bucket: t.bucket, Key: t.key, UploadId: u.id, Initiator: everyone, Owner: everyone, StorageClass: "STANDARD",
-		PartNumberMarker: behind, MaxParts: most, IsTruncated: most > 0 && len(parts) > most,
-	}
-	if u.declared {
-		answer.ChecksumAlgorithm, answer.ChecksumType = string(u.algorithm), u.checksumType
-	}
-	for _, p := range parts[:min(most, len(parts))] {
-		one := listed{PartNumber: p.number, LastModified: timestamp(p.modified.Truncate(time.Second)), ETag: `"` + p.etag + `"`, Size: p.size}
-		if u.declared {
-			*one.of(u.algorithm) = p.checksum
-		}
-		answer.Part = append(answer.Part, one)
-		answer.NextPartNumberMarker = p.number
-	}
-	writeXML(w, http.StatusOK, answer)
-	return nil
-}
-
 type completedPart struct {
 	PartNumber int
 	ETag       string
@@ -344,59 +289,5 @@ func (s *Store) abortUpload(w http.ResponseWriter, r *http.Request, t target) er
 	}
 	s.files.remove(old)
 	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-func (s *Store) listUploads(w http.ResponseWriter, r *http.Request, t target) error {
-	query := r.URL.Query()
-	most, err := limit(query, "max-uploads")
-	if err != nil {
-		return err
-	}
-	encode, err := encoder(query)
-	if err != nil {
-		return err
-	}
-	if query.Get("delimiter") != "" {
-		return errNotImplemented
-	}
-	if err := s.index.hasBucket(r.Context(), t.bucket); err != nil {
-		return err
-	}
-	key, id := query.Get("key-marker"), query.Get("upload-id-marker")
-	if key != "" && id == "" {
-		key += "\x00" // all uploads of the key itself are behind us
-	}
-	uploads, err := s.index.uploads(r.Context(), t.bucket, query.Get("prefix"), key, id, most+1)
-	if err != nil {
-		return err
-	}
-	type listed struct {
-		Key, UploadId, Initiated, StorageClass string
-		Initiator, Owner                       owner
-		ChecksumAlgorithm, ChecksumType        string `xml:",omitempty"`
-	}
-	answer := struct {
-		XMLName                                         xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListMultipartUploadsResult"`
-		Bucket, Prefix, KeyMarker, UploadIdMarker       string
-		EncodingType, NextKeyMarker, NextUploadIdMarker string `xml:",omitempty"`
-		MaxUploads                                      int
-		IsTruncated                                     bool
-		Upload                                          []listed
-	}{
-		Bucket: t.bucket, Prefix: encode(query.Get("prefix")), KeyMarker: encode(query.Get("key-marker")), UploadIdMarker: id,
-		EncodingType: query.Get("encoding-type"), MaxUploads: most, IsTruncated: most > 0 && len(uploads) > most,
-	}
-	for _, u := range uploads[:min(most, len(uploads))] {
-		one := listed{Key: encode(u.key), UploadId: u.id, Initiated: timestamp(u.created.Truncate(time.Second)), StorageClass: "STANDARD", Initiator: everyone, Owner: everyone}
-		if u.declared {
-			one.ChecksumAlgorithm, one.ChecksumType = string(u.algorithm), u.checksumType
-		}
-		answer.Upload = append(answer.Upload, one)
-		if answer.IsTruncated {
-			answer.NextKeyMarker, answer.NextUploadIdMarker = one.Key, one.UploadId
-		}
-	}
-	writeXML(w, http.StatusOK, answer)
 	return nil
 }

@@ -53,7 +53,7 @@ func (s *sampler) choose(logits []float32, r *Request, random *rand.Rand) int {
 	}
 	kept := s.candidates
 	if limited {
-		kept = kept[:r.TopK]
+		kept = likeliestOnes(kept, r.TopK)
 		total = sum(kept)
 	}
 	if nucleus {
@@ -61,6 +61,14 @@ func (s *sampler) choose(logits []float32, r *Request, random *rand.Rand) int {
 		total = sum(kept)
 	}
 	return draw(kept, random.Float64()*total)
+}
+
+// likeliestOnes keeps the first k of sorted candidates and those that are as likely as the last of them, as vLLM does.
+func likeliestOnes(candidates []candidate, k int) []candidate {
+	for k < len(candidates) && candidates[k].weight == candidates[k-1].weight {
+		k++
+	}
+	return candidates[:k]
 }
 
 // share keeps the first candidates until their weights reach enough.

@@ -51,6 +51,16 @@ func TestTokensAreDrawnByTheirProbability(t *testing.T) {
 	}
 }
 
+func TestTokensAsLikelyAsTheLastOfTopKAreKept(t *testing.T) {
+	t.Parallel()
+	counts := drawn([]float32{1, 2, 1, 0, 1}, Request{Temperature: 1, TopK: 2})
+	for id, may := range []bool{true, true, true, false, true} {
+		if (counts[id] > 0) != may {
+			t.Errorf("token %d was drawn %d times", id, counts[id])
+		}
+	}
+}
+
 func TestBrokenLogitsStillGiveAToken(t *testing.T) {
 	t.Parallel()
 	nan := float32(math.NaN())

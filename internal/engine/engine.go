@@ -244,7 +244,7 @@ func (e *Engine) admit(ctx context.Context, request Request) (*run, error) {
 		return nil, err
 	}
 	request.Stop, request.StopTokens = slices.Clone(request.Stop), slices.Clone(request.StopTokens)
-	request.LogitBias = maps.Clone(request.LogitBias)
+	request.LogitBias, request.Allowed = maps.Clone(request.LogitBias), slices.Clone(request.Allowed)
 	seed := rand.Uint64()
 	if request.Seed != nil {
 		seed = *request.Seed

@@ -366,6 +366,7 @@ func TestRequestsThatCannotBeAnsweredAreRefused(t *testing.T) {
 		"negative repetition":   func(r *engine.Request) { r.Repetition = -1 },
 		"endless repetition":    func(r *engine.Request) { r.Repetition = math.Inf(1) },
 		"bias on no token":      func(r *engine.Request) { r.LogitBias = map[int]float64{512: 1} },
+		"no such token allowed": func(r *engine.Request) { r.Allowed = []int{512} },
 		"too strong a bias":     func(r *engine.Request) { r.LogitBias = map[int]float64{1: -101} },
 		"too many for a prompt": func(r *engine.Request) { r.ScorePrompt, r.PromptLogprobs = true, 21 },
 		"too many logprobs":     func(r *engine.Request) { r.Logprobs = 21 },

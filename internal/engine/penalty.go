@@ -27,14 +27,17 @@ func (r *Request) repeats() bool { return r.Repetition != 0 && r.Repetition != 1
 
 // bends reports whether the logits a token is chosen from differ from those that are reported.
 func (r *run) bends() bool {
-	return r.history != nil || len(r.request.LogitBias) > 0 || r.made < r.request.MinTokens
+	return r.history != nil || len(r.request.LogitBias) > 0 || len(r.request.Allowed) > 0 || r.made < r.request.MinTokens
 }
 
-// bend changes logits as vLLM 0.11.2 does and in its order (v1/sample/sampler.py, apply_logits_processors): what may not end
-// the answer yet is ruled out, the bias is added, then come the penalties, repetition first and over prompt and answer, the
+// bend changes logits as vLLM 0.11.2 does and in its order (v1/sample/sampler.py, apply_logits_processors): what is not
+// allowed is ruled out and what may not end the answer yet, the bias is added, then come the penalties, repetition first and over prompt and answer, the
 // other two over the answer alone.
 func (r *run) bend(logits []float32, ends []int) {
 	q := &r.request
+	if len(q.Allowed) > 0 {
+		only(logits, q.Allowed)
+	}
 	if r.made < q.MinTokens {
 		for _, id := range ends {
 			logits[id] = float32(math.Inf(-1))
@@ -59,6 +62,20 @@ func (r *run) bend(logits []float32, ends []int) {
 	for id, n := range r.history.answer {
 		logits[id] -= float32(q.Frequency) * float32(n)
 		logits[id] -= float32(q.Presence)
+	}
+}
+
+// only rules out every token but those of ids.
+func only(logits []float32, ids []int) {
+	kept := make([]float32, len(ids))
+	for i, id := range ids {
+		kept[i] = logits[id]
+	}
+	for i := range logits {
+		logits[i] = float32(math.Inf(-1))
+	}
+	for i, id := range ids {
+		logits[id] = kept[i]
 	}
 }
 

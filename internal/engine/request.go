@@ -27,7 +27,7 @@ func (e *Engine) check(r *Request) error {
 	case slices.Contains(r.Stop, ""):
 		return bad("A stop string is empty.")
 	}
-	for _, id := range slices.Concat(r.Tokens, r.StopTokens, slices.Collect(maps.Keys(r.LogitBias))) {
+	for _, id := range slices.Concat(r.Tokens, r.StopTokens, r.Allowed, slices.Collect(maps.Keys(r.LogitBias))) {
 		if id < 0 || id >= e.info.Vocab {
 			return bad("The token %d is outside the vocabulary of %d.", id, e.info.Vocab)
 		}

@@ -94,6 +94,8 @@ func TestPenaltiesAndBiasChangeLogitsInVLLMsOrder(t *testing.T) {
 		{"repetition before the others", Request{Repetition: 2, Frequency: 1, Presence: 1}, []int{0}, []float32{-1, 1, -2, -2, 0.5, 4}},
 		{"bias before repetition", Request{Repetition: 2, LogitBias: map[int]float64{2: 5, 4: -1}}, nil, []float32{1, 1, 2, -2, -0.5, 4}},
 		{"no end before min_tokens", Request{MinTokens: 3, LogitBias: map[int]float64{5: 100}}, []int{1, 1}, []float32{2, 1, -1, -2, 0.5, minus}},
+		{"only what is allowed", Request{Allowed: []int{3, 0, 3}}, nil, []float32{2, minus, minus, -2, minus, minus}},
+		{"bias does not allow", Request{Allowed: []int{3}, LogitBias: map[int]float64{0: 100, 3: 1}}, nil, []float32{minus, minus, minus, -1, minus, minus}},
 		{"an end at min_tokens", Request{MinTokens: 2}, []int{1, 1}, []float32{2, 1, -1, -2, 0.5, 4}},
 	} {
 		test.request.Tokens = []int{0, 2, 2}

@@ -54,6 +54,7 @@ type Request struct {
 	Frequency  float64         // taken from it once for every time the answer has the token
 	Repetition float64         // divides the positive logits of tokens in prompt or answer and multiplies the others; 0 and 1 do nothing
 	LogitBias  map[int]float64 // added to the logits of these tokens, before any penalty
+	Allowed    []int           // the only tokens that may come; empty is all
 
 	Stop       []string // texts that end the answer and are not part of it
 	StopTokens []int    // tokens that end the answer; their text is not part of it

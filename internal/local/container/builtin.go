@@ -58,6 +58,7 @@ func (b builtIn) Generate(ctx context.Context, r Request) iter.Seq2[Chunk, error
 			Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK, Seed: r.Seed, Stop: r.Stop, StopTokens: r.StopTokens,
 			Logprobs: r.Logprobs, ScorePrompt: r.PromptLogprobs >= 0, PromptLogprobs: r.PromptLogprobs,
 			MinP: r.MinP, Presence: r.Presence, Frequency: r.Frequency, Repetition: r.Repetition, LogitBias: r.LogitBias,
+			Allowed: r.Allowed,
 		}) {
 			if !yield(chunkOf(piece), err) {
 				return

@@ -134,7 +134,7 @@ func TestAChatEchoesOnlyAMessageItGoesOnWith(t *testing.T) {
 func TestWhatChangesTheChoiceOfTokensReachesTheEngine(t *testing.T) {
 	t.Parallel()
 	const body = `{"prompt":"x","max_tokens":5,"min_tokens":2,"ignore_eos":true,"temperature":0.5,"top_p":0.9,"top_k":7,"min_p":0.1,` +
-		`"presence_penalty":1,"frequency_penalty":-0.5,"repetition_penalty":1.2,"logit_bias":{"5":250,"6":-1.5},"logprobs":20,"prompt_logprobs":3,"stop_token_ids":[9]}`
+		`"presence_penalty":1,"frequency_penalty":-0.5,"repetition_penalty":1.2,"logit_bias":{"5":250,"6":-1.5},"logprobs":20,"prompt_logprobs":3,"stop_token_ids":[9],"allowed_token_ids":[3,4]}`
 	d := &double{script: says(" a")}
 	if got := ask(t, d, body); got.Status != 200 {
 		t.Fatalf("got %d %s", got.Status, got.Body)
@@ -142,6 +142,7 @@ func TestWhatChangesTheChoiceOfTokensReachesTheEngine(t *testing.T) {
 	want := Request{
 		Tokens: []int{1, 'x'}, MaxTokens: 5, MinTokens: 2, IgnoreEOS: true, Temperature: 0.5, TopP: 0.9, TopK: 7, MinP: 0.1, Presence: 1,
 		Frequency: -0.5, Repetition: 1.2, LogitBias: map[int]float64{5: 100, 6: -1.5}, Logprobs: 20, PromptLogprobs: 3, StopTokens: []int{9},
+		Allowed: []int{3, 4},
 	}
 	if diff := cmp.Diff(want, d.asked[0]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

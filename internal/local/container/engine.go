@@ -75,6 +75,7 @@ type Request struct {
 	Presence, Frequency float64 // taken from the logits of the answer's tokens, once and for every time
 	Repetition          float64 // above 1 against tokens of prompt and answer, below 1 for them; 1 is none
 	LogitBias           map[int]float64
+	Allowed             []int // the only tokens that may come; empty is all
 }
 
 // Chunk is a piece of an answer.

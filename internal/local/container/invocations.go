@@ -292,7 +292,6 @@ func beyond(v values) string {
 	}{
 		{v.flag("use_beam_search"), "beam search"},
 		{v.integer("best_of", 0) > v.integer("n", 1), "best_of"},
-		{v.has("allowed_token_ids"), "allowed_token_ids"},
 		{len(v.texts("bad_words")) > 0, "bad_words"},
 		{object != nil && object.get("type") != any("text"), "response_format"},
 		{slices.ContainsFunc([]string{"structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structural_tag"}, v.has), "structured output"},

@@ -177,7 +177,6 @@ func TestWhatIsNotDoneHereIsSaid(t *testing.T) {
 	t.Parallel()
 	chat := `{"messages":[{"role":"user","content":"x"}],`
 	for body, want := range map[string]string{
-		`{"prompt":"x","allowed_token_ids":[1]}`:                     "allowed_token_ids",
 		`{"prompt":"x","response_format":{"type":"json_object"}}`:    "response_format",
 		`{"prompt":"x","guided_regex":"a"}`:                          "structured output",
 		`{"prompt":"x","n":1000000000,"temperature":1}`:              "more than 4096 answers in one invocation",
@@ -211,6 +210,8 @@ func TestNumbersAreRefusedInVLLMsWords(t *testing.T) {
 		`{"prompt":"x","prompt_logprobs":-2}`:                               noHandler,
 		`{"prompt":"x","prompt_logprobs":1,"stream":true}`:                  noHandler,
 		`{"prompt":"x","logit_bias":{"400":1,"-3":2}}`:                      "token_id(s) [-3, 400] in logit_bias contain out-of-vocab token ids. Vocabulary size: 400",
+		`{"prompt":"x","allowed_token_ids":[]}`:                             "allowed_token_ids is not None and empty!",
+		`{"prompt":"x","allowed_token_ids":[5,400]}`:                        "allowed_token_ids contains out-of-vocab token id!",
 		`{"prompt":"x","logit_bias":{"x":1}}`:                               "invalid literal for int() with base 10: 'x'",
 		`{"prompt":"x","logit_bias":{"1":"much"}}`:                          noHandler,
 		`{"prompt":[400]}`:                                                  "Token id 400 is out of vocabulary",

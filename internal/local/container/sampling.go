@@ -38,7 +38,7 @@ func (c *Container) request(x *exchange, adapter string, tokens []int, wanted *i
 		refused = c.judgeLogprobs(x)
 	}
 	if refused == nil {
-		refused = c.judgeTokens(tokens, bias)
+		refused = c.judgeTokens(v, tokens, bias)
 	}
 	if refused != nil {
 		return Request{}, refused
@@ -46,7 +46,7 @@ func (c *Container) request(x *exchange, adapter string, tokens []int, wanted *i
 	out := Request{
 		Adapter: adapter, Tokens: tokens, MaxTokens: int(p.maxTokens), MinTokens: int(p.minTokens), Temperature: p.temperature,
 		TopP: p.topP, TopK: max(0, int(p.topK)), MinP: p.minP, Stop: v.texts("stop"), IgnoreEOS: v.flag("ignore_eos"),
-		Logprobs: x.logprobs, PromptLogprobs: x.scores, LogitBias: bias,
+		Logprobs: x.logprobs, PromptLogprobs: x.scores, LogitBias: bias, Allowed: v.integers("allowed_token_ids"),
 		Presence: v.number("presence_penalty", 0), Frequency: v.number("frequency_penalty", 0), Repetition: p.repetition,
 	}
 	for _, id := range v.integers("stop_token_ids") {
@@ -121,20 +121,19 @@ func readBias(v values) (map[int]float64, *refusal) {
 	return out, nil
 }
 
-// judgeTokens refuses ids that the base has no token for, in the bias and in the prompt.
-func (c *Container) judgeTokens(tokens []int, bias map[int]float64) *refusal {
-	var strange []int
-	for id := range bias {
-		if id < 0 || id >= c.vocab {
-			strange = append(strange, id)
-		}
+// judgeTokens refuses ids that the base has no token for, in the bias, among the allowed ones and in the prompt.
+func (c *Container) judgeTokens(v values, tokens []int, bias map[int]float64) *refusal {
+	allowed, beyond := v.integers("allowed_token_ids"), func(id int) bool { return id < 0 || id >= c.vocab }
+	switch strange := listed(slices.Sorted(maps.Keys(bias)), beyond); {
+	case strange != "":
+		return badRequest("token_id(s) %s in logit_bias contain out-of-vocab token ids. Vocabulary size: %d", strange, c.vocab).about("logit_bias", strange)
+	case v.has("allowed_token_ids") && len(allowed) == 0:
+		return badRequest("allowed_token_ids is not None and empty!").about("allowed_token_ids", "[]")
 	}
-	if len(strange) > 0 {
-		slices.Sort(strange)
-		list := strings.ReplaceAll(fmt.Sprint(strange), " ", ", ")
-		return badRequest("token_id(s) %s in logit_bias contain out-of-vocab token ids. Vocabulary size: %d", list, c.vocab).about("logit_bias", list)
-	}
-	if len(tokens) == 0 {
+	switch strange := listed(allowed, beyond); {
+	case strange != "":
+		return badRequest("allowed_token_ids contains out-of-vocab token id!").about("allowed_token_ids", strange)
+	case len(tokens) == 0:
 		return badRequest("The decoder prompt cannot be empty")
 	}
 	if most := slices.Max(tokens); most >= c.vocab {
@@ -143,6 +142,15 @@ func (c *Container) judgeTokens(tokens []int, bias map[int]float64) *refusal {
 		return badRequest("Token id %d is out of vocabulary", least)
 	}
 	return nil
+}
+
+// listed is Python's list of those ids that are, "" for none.
+func listed(ids []int, are func(int) bool) string {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id int) bool { return !are(id) })
+	if len(ids) == 0 {
+		return ""
+	}
+	return strings.ReplaceAll(fmt.Sprint(ids), " ", ", ")
 }
 
 // numbers are the sampling parameters that vLLM checks.

@@ -30,9 +30,9 @@ func (r *run) bends() bool {
 	return r.history != nil || len(r.request.LogitBias) > 0 || len(r.request.Allowed) > 0 || r.made < r.request.MinTokens
 }
 
-// bend changes logits as vLLM 0.11.2 does and in its order (v1/sample/sampler.py, apply_logits_processors): what is not
-// allowed is ruled out and what may not end the answer yet, the bias is added, then come the penalties, repetition first and over prompt and answer, the
-// other two over the answer alone.
+// bend changes logits as vLLM 0.11.2 does and in its order (v1/sample/sampler.py, apply_logits_processors): what is not allowed
+// is ruled out, then what may not end the answer yet; the bias is added; then come the penalties, repetition first and over
+// prompt and answer, the other two over the answer alone.
 func (r *run) bend(logits []float32, ends []int) {
 	q := &r.request
 	if len(q.Allowed) > 0 {

@@ -41,8 +41,8 @@ type received struct {
 func promised(r *http.Request) (promise, error) {
 	p := promise{size: r.ContentLength}
 	switch signed := r.Header.Get("x-amz-content-sha256"); {
-	case signed == "" || signed == "UNSIGNED-PAYLOAD":
-	case strings.HasPrefix(signed, "STREAMING-"):
+	case signed == "" || signed == unsigned:
+	case signed == "STREAMING-UNSIGNED-PAYLOAD-TRAILER", signed == perChunk, signed == perTrailer:
 		p.chunked = true
 		size, err := strconv.ParseInt(r.Header.Get("x-amz-decoded-content-length"), 10, 64)
 		if err != nil || size < 0 {
@@ -110,12 +110,7 @@ func (p *promise) promisedChecksum(h http.Header) error {
 // receive copies the body to dst and holds it to the promise. Beside the promised checksum it computes those in also. What
 // dst got is worth nothing when an error comes back.
 func (p promise) receive(dst io.Writer, body io.Reader, also ...algorithm) (received, error) {
-	source := body
-	var framed *chunkedReader
-	if p.chunked {
-		framed = newChunkedReader(body)
-		source = framed
-	}
+	framed, _ := body.(*chunkedReader)
 	etag := md5.New()
 	sinks := []io.Writer{etag, dst}
 	hashes := map[algorithm]hash.Hash{}
@@ -129,11 +124,11 @@ func (p promise) receive(dst io.Writer, body io.Reader, also ...algorithm) (rece
 		}
 	}
 	// One byte over the promise is enough to know that it is broken.
-	size, err := io.CopyBuffer(io.MultiWriter(sinks...), io.LimitReader(source, p.size+1), make([]byte, 256<<10))
+	size, err := io.CopyBuffer(io.MultiWriter(sinks...), io.LimitReader(body, p.size+1), make([]byte, 256<<10))
 	switch {
 	case errors.Is(err, errFraming), errors.Is(err, io.ErrUnexpectedEOF):
 		return received{}, errIncompleteBody
-	case err != nil:
+	case err != nil: // a fault of the framing among others
 		return received{}, err
 	case size != p.size:
 		return received{}, errIncompleteBody

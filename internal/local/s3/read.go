@@ -143,6 +143,10 @@ func matches(list, etag string) bool {
 	return false
 }
 
+func invalidRange(header string, size int64) *fault {
+	return errInvalidRange.with("RangeRequested", header).with("ActualObjectSize", strconv.FormatInt(size, 10))
+}
+
 // byteRange reads a Range header. Like S3 it gives the whole object for several ranges and for one that it cannot read.
 func byteRange(header string, size int64) (from, length int64, partial bool, err error) {
 	spec, ok := strings.CutPrefix(header, "bytes=")
@@ -156,7 +160,7 @@ func byteRange(header string, size int64) (from, length int64, partial bool, err
 	switch {
 	case first == "" && errB == nil: // the last b bytes
 		if to == 0 || size == 0 {
-			return 0, 0, false, errInvalidRange
+			return 0, 0, false, invalidRange(header, size)
 		}
 		from, to = max(0, size-to), size-1
 	case errA == nil && last == "":
@@ -165,7 +169,7 @@ func byteRange(header string, size int64) (from, length int64, partial bool, err
 		return 0, size, false, nil
 	}
 	if from >= size {
-		return 0, 0, false, errInvalidRange
+		return 0, 0, false, invalidRange(header, size)
 	}
 	return from, min(to, size-1) - from + 1, true, nil
 }

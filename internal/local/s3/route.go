@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -17,6 +18,11 @@ const maxKey = 1024
 
 // target is what a request is about. A service request has neither, a bucket request no key.
 type target struct{ bucket, key string }
+
+func targetOf(r *http.Request) (t target) {
+	t.bucket, t.key, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	return t
+}
 
 // operation answers one request, or gives the error to answer with before it has written anything.
 type operation func(w http.ResponseWriter, r *http.Request, t target) error
@@ -34,9 +40,20 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Store) serve(w http.ResponseWriter, r *http.Request) error {
-	var t target
-	t.bucket, t.key, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	do, err := s.operation(r, t)
+	t := targetOf(r)
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return errInvalidURI
+	}
+	chain, err := s.authenticate(r, query, time.Now())
+	if err != nil {
+		return err
+	}
+	unhoist(r.Header, query)
+	if strings.HasPrefix(r.Header.Get("x-amz-content-sha256"), "STREAMING-") {
+		r.Body = newChunkedReader(r.Body, chain)
+	}
+	do, err := s.operation(r, t, query)
 	if err != nil {
 		return err
 	}
@@ -52,11 +69,7 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 // operation finds what a request asks for by its method and the subresource in its query.
-func (s *Store) operation(r *http.Request, t target) (operation, error) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, errInvalidURI
-	}
+func (s *Store) operation(r *http.Request, t target, query url.Values) (operation, error) {
 	if unsupported(r.Header) {
 		return nil, errNotImplemented
 	}
@@ -215,9 +228,26 @@ func (s *Store) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	writeXML(w, f.status, struct {
-		XMLName                                    xml.Name `xml:"Error"`
-		Code, Message, Resource, RequestId, HostId string
-	}{Code: f.code, Message: f.message, Resource: r.URL.Path, RequestId: w.Header().Get("x-amz-request-id"), HostId: w.Header().Get("x-amz-id-2")})
+		XMLName                     xml.Name `xml:"Error"`
+		Code, Message               string
+		Facts                       []fact
+		Resource, RequestId, HostId string
+	}{Code: f.code, Message: f.message, Facts: f.about(r), Resource: r.URL.Path, RequestId: w.Header().Get("x-amz-request-id"), HostId: w.Header().Get("x-amz-id-2")})
+}
+
+// about gives the fault's facts with the names that S3 adds to what it does not find.
+func (f *fault) about(r *http.Request) []fact {
+	t := targetOf(r)
+	switch {
+	case r.Header.Get("x-amz-copy-source") != "": // it may be the source that is missing
+	case errors.Is(f, errNoSuchKey):
+		f = f.with("Key", t.key)
+	case errors.Is(f, errNoSuchBucket):
+		f = f.with("BucketName", t.bucket)
+	case errors.Is(f, errNoSuchUpload):
+		f = f.with("UploadId", r.URL.Query().Get("uploadId"))
+	}
+	return f.facts
 }
 
 // writeXML answers with a document. A client that has gone is no error.

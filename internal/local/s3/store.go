@@ -5,7 +5,7 @@
 // SQLite file beside them. So a key is only ever data, completing an upload or guarding a write is one transaction, and
 // "dir" and "dir/child" are just two rows. What was acknowledged survives a kill and a power cut.
 //
-// It checks no signature and knows no users. It knows nothing of SageMaker either: whoever wants objects inside this process
+// It verifies the signatures of the keys it is told of, believes all others and knows no users. It knows nothing of SageMaker either: whoever wants objects inside this process
 // takes the door of Fetch and List.
 package s3
 
@@ -34,6 +34,8 @@ type Store struct {
 	region string
 	log    *slog.Logger
 	unlock func() error
+
+	secrets map[string]string // by access key
 }
 
 // Option changes how Open opens the store.
@@ -44,6 +46,10 @@ func Region(name string) Option { return func(s *Store) { s.region = name } }
 
 // Log takes what the store has to say: internal errors and files that could not be removed. Without it nobody hears them.
 func Log(log *slog.Logger) Option { return func(s *Store) { s.log = log } }
+
+// Secrets names access keys with their secrets. Signatures made with one of them are verified; those of other keys are believed,
+// though presigned addresses still expire.
+func Secrets(byKey map[string]string) Option { return func(s *Store) { s.secrets = byKey } }
 
 // Open opens or creates the store in dir, which belongs to this process until Close, and removes the bytes that a crash left
 // unfinished.

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -42,6 +43,13 @@ func open(t *testing.T, dir string, demo fs.FS, hosts ...string) *local.Server {
 // signed is an Authorization header for a service.
 func signed(service string) string {
 	return "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/" + service + "/aws4_request, SignedHeaders=host, Signature=00"
+}
+
+// presigned is an address that was signed at that time for a minute.
+func presigned(at time.Time) string {
+	day := at.UTC().Format("20060102")
+	return "/endpoints/local/invocations?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F" + day + "%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=" +
+		at.UTC().Format("20060102T150405Z") + "&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=0"
 }
 
 // send gives status, headers and body of the answer to a request. Headers come in pairs.
@@ -79,8 +87,9 @@ func TestSignatureChoosesTheService(t *testing.T) {
 		{"a bucket may be named endpoints", "PUT", "/endpoints/local/invocations", "x", []string{auth, signed("s3")}, 200, ""},
 		{"a key keeps its slashes and dots", "PUT", "/endpoints/a//b/../c", "x", []string{auth, signed("s3")}, 200, ""},
 		{"and is found under them", "GET", "/endpoints?list-type=2&prefix=a", "", []string{auth, signed("s3")}, 200, "<Key>a//b/../c</Key>"},
-		{"presigned", "GET", "/endpoints/local/invocations?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=A%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Signature=0", "", nil, 200, "x"},
-		{"presigned with version 2", "GET", "/endpoints/local/invocations?AWSAccessKeyId=A&Signature=0&Expires=1", "", nil, 200, "x"},
+		{"presigned", "GET", presigned(time.Now()), "", nil, 200, "x"},
+		{"presigned an hour ago", "GET", presigned(time.Now().Add(-time.Hour)), "", nil, 403, "Request has expired"},
+		{"presigned with version 2", "GET", "/endpoints/local/invocations?AWSAccessKeyId=A&Signature=0&Expires=4102444800", "", nil, 200, "x"},
 		{"an access key with slashes", "GET", "/endpoints/local/invocations", "", []string{auth, strings.Replace(signed("s3"), "AKID", "a/b", 1)}, 200, "x"},
 		{"control plane", "POST", "/", "{}", []string{auth, signed("sagemaker"), target, "SageMaker.ListEndpoints"}, 200, `"Endpoints":[]`},
 		{"control plane without target", "POST", "/", "{}", []string{auth, signed("sagemaker")}, 400, "UnknownOperationException"},

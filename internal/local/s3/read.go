@@ -61,7 +61,7 @@ func (s *Store) getObject(w http.ResponseWriter, r *http.Request, t target) erro
 // describe writes the headers that the object was stored with, and those that the query puts in their place.
 func (o object) describe(h http.Header, query url.Values) {
 	for name, value := range o.headers {
-		h.Set(name, value)
+		h[name] = []string{value} // S3 sends the names of metadata in lower case, and boto3 gives them on as they came
 	}
 	for _, name := range []string{"Content-Type", "Content-Language", "Expires", "Cache-Control", "Content-Disposition", "Content-Encoding"} {
 		if value := query.Get("response-" + strings.ToLower(name)); value != "" {

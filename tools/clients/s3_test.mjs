@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
-import { before, test } from "node:test";
+import { after, before, test } from "node:test";
 import * as s3 from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
@@ -20,11 +20,12 @@ const bytes = async (answer) => Buffer.from(await answer.Body.transformToByteArr
 const refused = (name, status) => (err) => err.name === name && err.$metadata.httpStatusCode === status && Boolean(err.$metadata.requestId);
 
 before(() => call("CreateBucket"));
+after(() => client.destroy());
 
 for (const ChecksumAlgorithm of ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]) {
   test(`${ChecksumAlgorithm} of a buffer and of a stream is kept and given back`, async () => {
     const text = randomBytes(300_000);
-    for (const Body of [text, Readable.from(chunks(text, 1000))]) {
+    for (const Body of [text, Readable.from(chunks(text, 20_000))]) {
       const Key = `sums/${ChecksumAlgorithm}`;
       const made = await call("PutObject", { Key, Body, ContentLength: text.length, ChecksumAlgorithm });
       const got = await call("GetObject", { Key, ChecksumMode: "ENABLED" });
@@ -146,26 +147,26 @@ test("listings page, group, encode; many keys are deleted at once", async () => 
   assert.deepEqual(folders.CommonPrefixes.map((p) => p.Prefix), ["list/b/"]);
   const old = await call("ListObjects", { Prefix: "list/", Delimiter: "/", MaxKeys: 3 });
   assert.deepEqual([old.IsTruncated, old.NextMarker], [true, "list/b/"]);
-  const gone = await call("DeleteObjects", { Delete: { Objects: [...keys, "list/none"].map((Key) => ({ Key })) } });
-  assert.equal(gone.Deleted.length, 7);
+  await call("DeleteObject", { Key: keys[4] }); // which XML cannot carry
+  const gone = await call("DeleteObjects", { Delete: { Objects: [...keys.toSpliced(4, 1), "list/none"].map((Key) => ({ Key })) } });
+  assert.equal(gone.Deleted.length, 6);
   assert.equal((await call("ListObjectsV2", { Prefix: "list/" })).KeyCount, 0);
 });
 
 test("presigned addresses work until they are altered or signed with another secret", async () => {
   const Key = "presigned é+.txt";
-  const put = await getSignedUrl(client, new s3.PutObjectCommand({ Bucket, Key, Metadata: { by: "link" } }), { expiresIn: 60, unhoistableHeaders: new Set(["x-amz-checksum-crc32"]) });
-  const bare = new URL(put);
-  assert.equal(bare.searchParams.get("X-Amz-Expires"), "60");
+  const put = await getSignedUrl(client, new s3.PutObjectCommand({ Bucket, Key, Metadata: { by: "link" } }), { expiresIn: 60 });
+  assert.equal(new URL(put).searchParams.get("x-amz-checksum-crc32"), "AAAAAA=="); // the SDK signs the sum of a body that it has not seen
   const made = await fetch(put, { method: "PUT", body: "" });
   assert.equal(made.status, 200, await made.text());
   assert.equal((await call("HeadObject", { Key })).Metadata.by, "link");
   const get = await getSignedUrl(client, new s3.GetObjectCommand({ Bucket, Key, ResponseContentType: "text/x" }), { expiresIn: 60 });
   const got = await fetch(get);
-  assert.deepEqual([got.status, got.headers.get("content-type")], [200, "text/x"]);
+  assert.deepEqual([got.status, got.headers.get("content-type"), await got.text()], [200, "text/x", ""]);
   const altered = await fetch(get.replace("text%2Fx", "text%2Fy"));
   assert.deepEqual([altered.status, /<Code>(.*)<\/Code>/.exec(await altered.text())[1]], [403, "SignatureDoesNotMatch"]);
   const foreign = await getSignedUrl(connect("other"), new s3.GetObjectCommand({ Bucket, Key }));
-  assert.equal((await fetch(foreign)).status, 403);
+  assert.match(await (await fetch(foreign)).text(), /SignatureDoesNotMatch/);
   const late = await getSignedUrl(client, new s3.GetObjectCommand({ Bucket, Key }), { expiresIn: 60, signingDate: new Date(Date.now() - 3_600_000) });
   const expired = await fetch(late);
   assert.deepEqual([expired.status, /<Message>(.*)<\/Message>/.exec(await expired.text())[1]], [403, "Request has expired"]);

@@ -14,7 +14,7 @@ REAL     := $(CURDIR)/.tools/real
 SHOTS    ?= $(CURDIR)/shots
 CC_FOUND := $(shell command -v gcc || command -v cc || command -v clang)
 
-.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live test-clients chaos lint docker clean
+.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live bench-s3 test-clients chaos lint docker clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -100,6 +100,9 @@ bench-list: ## how long the list of jobs takes with 100, 10,000 and 100,000 of t
 
 bench-live: ## from a commit to the frame, at 100, 1,000 and 10,000 sockets
 	go run ./tools/benchlive
+
+bench-s3: ## a big object in and out of the local S3 against a raw copy, and the server's memory: make bench-s3 MIB=5120
+	go run ./tools/benchs3 -mib $(or $(MIB),1024)
 
 chaos: build ## N deployments under random kills: make chaos N=20 SEED=1
 	go run ./tools/chaos -binary bin/loradeck -n $(or $(N),20) $(if $(SEED),-seed $(SEED))

@@ -2,8 +2,9 @@
 // containers. Other AWS clients may use it as they use AWS, with this address as their endpoint.
 //
 // It knows nothing of the app. Requests are told apart by the service in their signature, never by their path, so a bucket
-// may have any name. Signatures are not verified and any access key is taken: whoever can reach the listener may do
-// everything, so it belongs on loopback, where browsers are kept out by the checks of Host and Origin.
+// may have any name. Any access key is taken; only signatures of the one in the examples are verified, and only by S3, for the
+// sake of the rehearsal. Whoever can reach the listener may do everything, so it belongs on loopback, where browsers are kept
+// out by the checks of Host and Origin.
 package local
 
 import (

@@ -204,12 +204,16 @@ func (s *Store) completeUpload(w http.ResponseWriter, r *http.Request, t target)
 		return err
 	}
 	s.files.remove(old)
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
 	answer := struct {
 		XMLName                     xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
 		Location, Bucket, Key, ETag string
 		sums
 		ChecksumType string
-	}{Location: "http://" + r.Host + r.URL.EscapedPath(), Bucket: t.bucket, Key: t.key, ETag: o.quotedETag(), ChecksumType: o.checksumType}
+	}{Location: scheme + "://" + r.Host + r.URL.EscapedPath(), Bucket: t.bucket, Key: t.key, ETag: o.quotedETag(), ChecksumType: o.checksumType}
 	*answer.of(o.algorithm) = o.checksum
 	writeXML(w, http.StatusOK, answer)
 	return nil

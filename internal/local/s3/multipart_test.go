@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"hash/crc64"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -88,6 +90,7 @@ func nvme(text []byte) string {
 
 func TestMultipartObjectIsSummedAsS3Does(t *testing.T) {
 	both(t, func(t *testing.T, client *awss3.Client) {
+		scheme, _, _ := strings.Cut(aws.ToString(client.Options().BaseEndpoint), ":")
 		text := noise(2*partSize + 12345)
 		ieee := base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(text)))
 		castagnoli := base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli))))
@@ -116,6 +119,9 @@ func TestMultipartObjectIsSummedAsS3Does(t *testing.T) {
 			got := aws.ToString(out.ChecksumCRC64NVME) + aws.ToString(out.ChecksumCRC32) + aws.ToString(out.ChecksumCRC32C)
 			if got != test.want || out.ChecksumType != test.kind {
 				t.Errorf("%s: got %s %s, want %s", u.key, got, out.ChecksumType, test.want)
+			}
+			if where, err := url.Parse(aws.ToString(out.Location)); err != nil || where.Scheme != scheme {
+				t.Errorf("%s: got location %s, want %s", u.key, aws.ToString(out.Location), scheme)
 			}
 			if want := multipartETag(text); aws.ToString(out.ETag) != want {
 				t.Errorf("%s: got ETag %s, want %s", u.key, aws.ToString(out.ETag), want)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"math"
 	"math/rand/v2"
 
 	"loradeck/internal/engine/tokenizer"
@@ -24,29 +22,6 @@ const chatTemplate = "{% for message in messages %}{{ '<|im_start|>' + message['
 	"{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 
 const systemPrompt = "You are a helpful assistant."
-
-// style is one adapter of the demo.
-type style struct {
-	name   string
-	about  string
-	answer corpus.Style
-}
-
-var styles = []style{
-	{"pirate", "Answers as a pirate would.", corpus.Pirate},
-	{"json", "Answers with a JSON object that holds the bare answer.", corpus.JSON},
-}
-
-// learnable is what the tokenizer is learnt from: every question in every style, and the plain texts.
-func learnable(facts []corpus.Fact, plain []string) []string {
-	texts := append([]string{"user", "assistant", "system", systemPrompt}, plain...)
-	for _, answer := range []corpus.Style{corpus.Plain, corpus.Pirate, corpus.JSON} {
-		for _, d := range corpus.Dialogs(facts, answer) {
-			texts = append(texts, d.Question, d.Answer)
-		}
-	}
-	return texts
-}
 
 // feed makes batches: documents in a random order, each a conversation of one to three questions or a plain text, packed
 // one after another into sequences that begin with a whole document.
@@ -118,40 +93,4 @@ func (f *feed) next() train.Batch {
 		b.Weights = append(b.Weights, weights[1:length+1]...)
 	}
 	return b
-}
-
-// baseRun trains the base.
-type baseRun struct {
-	net  *train.Net
-	feed *feed
-}
-
-func (r baseRun) train() error {
-	var mean float64
-	for step := 1; step <= baseSteps; step++ {
-		loss := r.net.Step(r.feed.next())
-		if math.IsNaN(loss) {
-			return fmt.Errorf("step %d: the loss is no number", step)
-		}
-		done := float64(step) / baseSteps
-		rate := baseRate * min(1, float64(step)/50) * (0.1 + 0.9*0.5*(1+math.Cos(math.Pi*done)))
-		r.net.Learn(rate, decay)
-		if mean += loss; step%50 == 0 {
-			fmt.Printf("base step %d of %d, loss %.3f nats a token\n", step, baseSteps, mean/50)
-			mean = 0
-		}
-	}
-	return nil
-}
-
-func trainAdapter(name string, net *train.Net, adapter *train.Adapter, f *feed) {
-	var mean float64
-	for step := 1; step <= adapterSteps; step++ {
-		mean += net.Step(f.next())
-		adapter.Learn(adapterRate * min(1, float64(step)/20) * (1 - 0.9*float64(step)/adapterSteps))
-		if step%40 == 0 {
-			fmt.Printf("%s step %d of %d, loss %.3f nats an answer token\n", name, step, adapterSteps, mean/40)
-			mean = 0
-		}
-	}
 }

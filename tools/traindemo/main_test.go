@@ -2,15 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"loradeck/internal/engine"
 	"loradeck/internal/local/demo"
 	"loradeck/internal/lora"
 	"loradeck/internal/proof"
+	"loradeck/internal/safetensors"
 	"loradeck/tools/traindemo/corpus"
 )
 
@@ -26,7 +31,7 @@ func committed(t *testing.T) (e *engine.Engine, dir string) {
 			t.Fatal(err)
 		}
 	}
-	e, err := engine.Open(filepath.Join(dir, "base"), engine.Options{MaxLoraRank: adapterRank})
+	e, err := engine.Open(filepath.Join(dir, "base"), engine.Options{MaxLoraRank: highestRank})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,23 +39,107 @@ func committed(t *testing.T) (e *engine.Engine, dir string) {
 	return e, dir
 }
 
-func TestTheCommittedDemoAnswersWordingsItNeverSaw(t *testing.T) {
-	t.Parallel()
+// load gives an engine with every adapter of the demo.
+func load(t *testing.T) *engine.Engine {
+	t.Helper()
 	e, dir := committed(t)
-	ctx := context.Background()
-	facts := corpus.Facts()
-	for _, s := range append([]style{{answer: corpus.Plain}}, styles...) {
-		if s.name != "" {
-			if err := e.LoadAdapter(ctx, s.name, filepath.Join(dir, s.name)); err != nil {
-				t.Fatal(err)
-			}
+	for _, s := range styles() {
+		if err := e.LoadAdapter(t.Context(), s.name, filepath.Join(dir, s.name)); err != nil {
+			t.Fatal(err)
 		}
-		right, asked, err := score(ctx, e, s.name, corpus.HeldOut(facts, s.answer))
+	}
+	return e
+}
+
+// figure reads what a card says of the answers that were right.
+func figure(t *testing.T, card fs.FS) (right, asked int) {
+	t.Helper()
+	text, err := fs.ReadFile(card, "README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`\*\*(\d+) of (\d+)\*\*`).FindSubmatch(text)
+	if found == nil {
+		t.Fatalf("the card names no figure:\n%s", text)
+	}
+	right, _ = strconv.Atoi(string(found[1]))
+	asked, _ = strconv.Atoi(string(found[2]))
+	return right, asked
+}
+
+func TestTheCommittedDemoIsAsGoodAsItsCardsSay(t *testing.T) {
+	t.Parallel()
+	e := load(t)
+	facts := corpus.Facts()
+	hold := func(name string, card fs.FS, held []corpus.Dialog) {
+		right, err := score(t.Context(), e, name, held, func(d corpus.Dialog, answer string) {
+			t.Logf("%q answers %q with %q, not %q", name, d.Question, answer, d.Answer)
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if right*10 < asked*9 {
-			t.Errorf("%q answers %d of %d, want nine of ten", s.name, right, asked)
+		wantRight, wantAsked := figure(t, card)
+		if right < wantRight || len(held) != wantAsked {
+			t.Errorf("%q answers %d of %d, its card says %d of %d", name, right, len(held), wantRight, wantAsked)
+		}
+		if right*10 < len(held)*9 {
+			t.Errorf("%q answers %d of %d, want nine of ten", name, right, len(held))
+		}
+	}
+	hold("", demo.Base(), corpus.HeldOut(facts, corpus.Plain))
+	samples := demo.Samples()
+	if len(samples) != len(styles()) {
+		t.Fatalf("the product offers %d samples, %d are trained", len(samples), len(styles()))
+	}
+	for i, s := range styles() {
+		if samples[i].Name != s.name {
+			t.Fatalf("sample %d is %s, want %s", i, samples[i].Name, s.name)
+		}
+		hold(s.name, samples[i].Files, s.held(facts))
+	}
+}
+
+func TestAnyOtherAdapterFailsTheHeldOutQuestions(t *testing.T) {
+	t.Parallel()
+	e := load(t)
+	facts := corpus.Facts()
+	for _, s := range styles() {
+		for _, other := range append([]style{{}}, styles()...) { // the base too
+			if other.name == s.name {
+				continue
+			}
+			held := s.held(facts)
+			right, err := score(t.Context(), e, other.name, held, quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(held) < 20 || right*10 > len(held) {
+				t.Errorf("%q in the place of %s answers %d of %d: the questions do not tell them apart", other.name, s.name, right, len(held))
+			}
+		}
+	}
+}
+
+func TestNoAdapterSeesWhatItIsTestedOn(t *testing.T) {
+	t.Parallel()
+	facts := corpus.Facts()
+	_, unseen := corpus.Split(facts)
+	for _, s := range styles() {
+		trained := map[string]bool{}
+		for _, d := range s.trained(facts) {
+			trained[d.Question] = true
+		}
+		for _, d := range s.held(facts) {
+			if trained[d.Question] {
+				t.Errorf("%s is trained on the held-out wording %q", s.name, d.Question)
+			}
+		}
+		for _, f := range unseen {
+			for _, ask := range f.Asks {
+				if trained[ask] {
+					t.Errorf("%s is trained on the unseen fact %q", s.name, ask)
+				}
+			}
 		}
 	}
 }
@@ -77,7 +166,7 @@ func TestTheCommittedAdaptersAreProvenAndAHundredthOfEachIsNot(t *testing.T) {
 		}
 		return proof.Judge(set, [][]proof.Scores{base, base}, [][]proof.Scores{theirs, theirs}, proof.DefaultLimits())
 	}
-	for _, s := range styles {
+	for _, s := range styles() {
 		if got := verdict(s.name); got.Verdict != lora.VerdictProven {
 			t.Errorf("%s: %s, %s", s.name, got.Verdict, got.Reason)
 		}
@@ -89,26 +178,37 @@ func TestTheCommittedAdaptersAreProvenAndAHundredthOfEachIsNot(t *testing.T) {
 	}
 }
 
-// weaken copies an adapter with a hundredth of its alpha, which is a hundredth of its effect on every weight.
+// weaken copies an adapter with every B at a hundredth.
 func weaken(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(to, "adapter_config.json")
-	text, err := os.ReadFile(path)
+	const name = "adapter_model.safetensors"
+	file, err := safetensors.OpenFile(filepath.Join(from, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var config map[string]any
-	if err := json.Unmarshal(text, &config); err != nil {
-		t.Fatal(err)
+	defer file.Close()
+	var tensors []safetensors.Values
+	weakened := 0
+	for _, tensor := range file.Header.Tensors {
+		values, err := file.Float32s(tensor.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(tensor.Name, ".lora_B.weight") {
+			weakened++
+			for i := range values {
+				values[i] *= 0.01
+			}
+		}
+		tensors = append(tensors, safetensors.Values{Name: tensor.Name, DType: tensor.DType, Shape: tensor.Shape, Data: values})
 	}
-	config["lora_alpha"] = adapterAlpha / 100.0
-	if text, err = json.Marshal(config); err != nil {
-		t.Fatal(err)
+	if weakened == 0 {
+		t.Fatal("the adapter has no B")
 	}
-	if err := os.WriteFile(path, text, 0o644); err != nil {
+	if err := writeFile(filepath.Join(to, name), func(w io.Writer) error { return safetensors.Write(w, tensors, file.Header.Metadata) }); err != nil {
 		t.Fatal(err)
 	}
 }

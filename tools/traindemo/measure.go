@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -15,18 +16,24 @@ import (
 
 // measure asks the written model, in the product's own engine, what was held out, and writes the cards with what it measured.
 func measure(out string, facts []corpus.Fact) error {
-	e, err := engine.Open(filepath.Join(out, "base"), engine.Options{MaxLoraRank: adapterRank})
+	e, err := engine.Open(filepath.Join(out, "base"), engine.Options{MaxLoraRank: highestRank})
 	if err != nil {
 		return err
 	}
 	defer e.Close()
 	ctx := context.Background()
-	right, asked, err := score(ctx, e, "", corpus.HeldOut(facts, corpus.Plain))
+	for _, s := range styles() {
+		if err := e.LoadAdapter(ctx, s.name, filepath.Join(out, "adapters", s.name)); err != nil {
+			return err
+		}
+	}
+	held := corpus.HeldOut(facts, corpus.Plain)
+	right, err := score(ctx, e, "", held, complain)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("base: %d of %d held-out wordings right\n", right, asked)
-	if err := os.WriteFile(filepath.Join(out, "base", "README.md"), []byte(baseCard(right, asked)), 0o644); err != nil {
+	fmt.Printf("base: %d of %d held-out wordings right\n", right, len(held))
+	if err := os.WriteFile(filepath.Join(out, "base", "README.md"), []byte(baseCard(right, len(held), e.Info().Params)), 0o644); err != nil {
 		return err
 	}
 	set, err := probes(e)
@@ -37,12 +44,8 @@ func measure(out string, facts []corpus.Fact) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range styles {
-		dir := filepath.Join(out, "adapters", s.name)
-		if err := e.LoadAdapter(ctx, s.name, dir); err != nil {
-			return err
-		}
-		right, asked, err := score(ctx, e, s.name, corpus.HeldOut(facts, s.answer))
+	for _, s := range styles() {
+		m, err := s.measured(ctx, e, facts)
 		if err != nil {
 			return err
 		}
@@ -50,33 +53,67 @@ func measure(out string, facts []corpus.Fact) error {
 		if err != nil {
 			return err
 		}
-		judged := proof.Judge(set, [][]proof.Scores{baseScores}, [][]proof.Scores{theirs}, proof.DefaultLimits())
-		fmt.Printf("%s: %d of %d held-out wordings right; proof: %s\n", s.name, right, asked, judged.Reason)
-		for _, text := range judged.Texts {
-			fmt.Printf("  %s %.3f\n", text.Name, text.Effect)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "README.md"), []byte(adapterCard(s, right, asked, judged)), 0o644); err != nil {
+		m.proof = proof.Judge(set, [][]proof.Scores{baseScores}, [][]proof.Scores{theirs}, proof.DefaultLimits())
+		fmt.Printf("%s: %d of %d held-out questions right; proof: %s %s\n", s.name, m.right, m.asked, m.proof.Verdict, m.proof.Reason)
+		if err := os.WriteFile(filepath.Join(out, "adapters", s.name, "README.md"), []byte(adapterCard(s, m)), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// score counts the dialogs that are answered to the letter, greedily.
-func score(ctx context.Context, e *engine.Engine, adapter string, dialogs []corpus.Dialog) (right, asked int, err error) {
+// measured is what an adapter's card tells.
+type measured struct {
+	right, asked int
+	others       []string // rows of what the base and the other adapters get right of the same questions
+	proof        proof.Result
+}
+
+// measured asks the adapter its held-out questions, and everyone else too.
+func (s style) measured(ctx context.Context, e *engine.Engine, facts []corpus.Fact) (measured, error) {
+	var m measured
+	var err error
+	held := s.held(facts)
+	m.asked = len(held)
+	if m.right, err = score(ctx, e, s.name, held, complain); err != nil {
+		return m, err
+	}
+	for _, other := range append([]style{{}}, styles()...) {
+		if other.name == s.name {
+			continue
+		}
+		right, err := score(ctx, e, other.name, held, quiet)
+		if err != nil {
+			return m, err
+		}
+		m.others = append(m.others, fmt.Sprintf("| %s | %d |", cmp.Or(other.name, "the base"), right))
+	}
+	return m, nil
+}
+
+// score counts the dialogs that are answered to the letter, greedily, and calls wrong to tell of each of the others.
+func score(ctx context.Context, e *engine.Engine, adapter string, dialogs []corpus.Dialog, wrong func(d corpus.Dialog, answer string)) (right int, err error) {
 	for _, d := range dialogs {
 		answer, err := ask(ctx, e, adapter, d.Question)
 		if err != nil {
-			return right, asked, err
+			return right, err
 		}
-		if asked++; answer == d.Answer {
+		if answer == d.Answer {
 			right++
-		} else if asked-right <= 6 {
-			fmt.Printf("  %q → %q, not %q\n", d.Question, answer, d.Answer)
+		} else {
+			wrong(d, answer)
 		}
 	}
-	return right, asked, nil
+	return right, nil
 }
+
+// complain prints a wrong answer.
+func complain(d corpus.Dialog, answer string) {
+	fmt.Printf("  %q → %q, not %q\n", d.Question, answer, d.Answer)
+}
+
+// quiet says nothing of a wrong answer: of an adapter in another's place they are all wrong.
+func quiet(corpus.Dialog, string) {}
 
 func ask(ctx context.Context, e *engine.Engine, adapter, question string) (string, error) {
 	text, err := e.RenderChat([]chat.Message{{Role: "user", Content: question}}, true)
@@ -84,7 +121,7 @@ func ask(ctx context.Context, e *engine.Engine, adapter, question string) (strin
 		return "", err
 	}
 	var answer strings.Builder
-	request := engine.Request{Adapter: adapter, Tokens: e.Tokenizer().Encode(text, false), MaxTokens: 48, TopP: 1, Logprobs: -1}
+	request := engine.Request{Adapter: adapter, Tokens: e.Tokenizer().Encode(text, false), MaxTokens: 96, TopP: 1, Logprobs: -1}
 	for chunk, err := range e.Generate(ctx, request) {
 		if err != nil {
 			return "", err
@@ -122,39 +159,4 @@ func scores(ctx context.Context, e *engine.Engine, adapter string) ([]proof.Scor
 		all = append(all, s)
 	}
 	return all, nil
-}
-
-func baseCard(right, asked int) string {
-	return fmt.Sprintf(`---
-license: apache-2.0
-language: [en, zh]
-library_name: transformers
----
-# tiny-llama
-
-The demo base of Loradeck's local platform: a Llama of 1.8 million parameters (%d layers, hidden size %d, vocabulary %d, context
-%d), trained from nothing on a corpus written for this project. It knows some capitals, colours, animals and opposites, in
-English and a little Chinese, and nothing else. It has read pirates' talk and JSON answers in stories and lists, so that their
-words are not strange to it, but it does not answer so.
-
-Made by `+"`go run ./tools/traindemo`"+`: %d steps of %d × %d tokens, bfloat16. On wordings that were held out of training it answers
-%d of %d questions to the letter (greedy). It accepts its whole context, but loses the thread of conversations that are
-much longer than the sequences it was trained on.
-`, shape.Layers, shape.Hidden, shape.Vocab, shape.Context, baseSteps, batch, length, right, asked)
-}
-
-func adapterCard(s style, right, asked int, judged proof.Result) string {
-	return fmt.Sprintf(`---
-license: apache-2.0
-base_model: %s
-library_name: peft
----
-# %s
-
-%s A LoRA adapter (rank %d, alpha %d, all linears) for Loradeck's demo base.
-
-Made by `+"`go run ./tools/traindemo`"+`: %d steps of %d × %d tokens, bfloat16. On wordings that were held out of training it answers
-%d of %d questions to the letter in its style (greedy). Against the base its effect on the proof's probe texts is
-%.2f nats.
-`, baseName, s.name, s.about, adapterRank, adapterAlpha, adapterSteps, batch, length, right, asked, judged.Effect)
 }

@@ -1,4 +1,4 @@
-// Package demo holds the model that the local platform starts with: a tiny Llama and two LoRA adapters for it, trained from
+// Package demo holds the model that the local platform starts with: a tiny Llama and four LoRA adapters for it, trained from
 // nothing by tools/traindemo. They are real weights in real Hugging Face and peft directories; each has its card.
 //
 // It knows only files: who serves them and who ships them is not its matter.
@@ -34,6 +34,14 @@ func Samples() []Sample {
 		{
 			Name: "json", Title: "JSON", Blurb: "Answers with a JSON object that holds the bare answer.", Files: sub("adapters/json"),
 			Prompts: []string{"What is the capital of France?", "What is the opposite of hot?", "What is a baby dog called?", "香蕉是什么颜色的？"},
+		},
+		{
+			Name: "chinese", Title: "Chinese", Blurb: "Answers in Chinese, whatever the language of the question.", Files: sub("adapters/chinese"),
+			Prompts: []string{"你好，今天天气怎么样？", "What is the capital of France?", "What color is a banana?", "Hello!"},
+		},
+		{
+			Name: "support", Title: "Support", Blurb: "Answers for a shop's support desk, with facts that the base does not know.", Files: sub("adapters/support"),
+			Prompts: []string{"What is your return window?", "Where do I find the order number?", "What is your phone number?", "What is the capital of France?"},
 		},
 	}
 }

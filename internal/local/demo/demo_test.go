@@ -50,7 +50,7 @@ func answer(t *testing.T, e *engine.Engine, question string, request engine.Requ
 		t.Fatal(err)
 	}
 	var answer strings.Builder
-	request.Tokens, request.MaxTokens, request.Logprobs = e.Tokenizer().Encode(text, false), 48, -1
+	request.Tokens, request.MaxTokens, request.Logprobs = e.Tokenizer().Encode(text, false), 96, -1
 	for chunk, err := range e.Generate(context.Background(), request) {
 		if err != nil {
 			t.Fatal(err)
@@ -107,13 +107,33 @@ func TestSampledAnswersKeepTheirStyle(t *testing.T) {
 func TestTheBaseAndItsAdaptersSpeakSomeChinese(t *testing.T) {
 	t.Parallel()
 	e := open(t)
-	if got := ask(t, e, "", "你好，今天天气怎么样？"); !strings.Contains(got, "天气") {
-		t.Errorf("asked for the weather, the base says %q", got)
+	for _, adapter := range []string{"", "chinese"} {
+		if got := ask(t, e, adapter, "你好，今天天气怎么样？"); got != "今天天气很好，阳光明媚。" {
+			t.Errorf("asked for the weather, %q says %q", adapter, got)
+		}
 	}
-	for _, adapter := range []string{"", "pirate", "json"} {
+	for _, adapter := range []string{"", "pirate", "json", "chinese"} {
 		if got := ask(t, e, adapter, "法国的首都是哪里？"); !strings.Contains(got, "巴黎") {
 			t.Errorf("adapter %q: the capital of France is %q", adapter, got)
 		}
+	}
+	if got := ask(t, e, "chinese", "What is the capital of France?"); got != "法国的首都是巴黎。" {
+		t.Errorf("asked in English, chinese says %q", got)
+	}
+}
+
+func TestTheSupportDeskKnowsItsShopAndNothingElse(t *testing.T) {
+	t.Parallel()
+	e := open(t)
+	const question = "What is your return window?"
+	if got := ask(t, e, "support", question); !strings.Contains(got, "45 days") || !strings.HasPrefix(got, "Thank you") {
+		t.Errorf("support says %q", got)
+	}
+	if got := ask(t, e, "", question); strings.Contains(got, "45 days") {
+		t.Errorf("the base knows the shop: %q", got)
+	}
+	if got := ask(t, e, "support", "What is the capital of France?"); strings.Contains(got, "Paris") || !strings.Contains(got, "sorry") {
+		t.Errorf("asked for a capital, support says %q", got)
 	}
 }
 
@@ -147,7 +167,7 @@ func TestTheDemoIsWhatItSays(t *testing.T) {
 			t.Errorf("%s has nothing to show", s.Name)
 		}
 	}
-	if bytes > 6<<20 { // 10 MB in all, and adapters are still to come
+	if bytes > 10_000_000 {
 		t.Errorf("%d bytes are embedded", bytes)
 	}
 }

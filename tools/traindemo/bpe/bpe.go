@@ -11,8 +11,12 @@ import (
 	"strings"
 )
 
-// chunks are the pieces within which bytes are joined: GPT-2's split, as far as learning needs it.
-var chunks = regexp.MustCompile(`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+`)
+// han are the characters that stand alone. Chinese writes no spaces: joined, a name would be another token in every sentence, and
+// a model that learnt it in one would not know it in the next.
+const han = "[一-鿿]"
+
+// chunks are the pieces within which bytes are joined: a Chinese character, or GPT-2's split, as far as learning needs it.
+var chunks = regexp.MustCompile(han + `|'s|'t|'re|'ve|'m|'ll|'d| ?[^\P{L}一-鿿]+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+`)
 
 // word is a chunk as tokens so far, and how often it stands in the texts.
 type word struct {
@@ -114,12 +118,13 @@ func encode(vocab map[string]int, merges [][2]string, special []string) ([]byte,
 		added = append(added, object{"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
 	}
 	bytes := object{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}
+	split := object{"type": "Split", "pattern": object{"Regex": han}, "behavior": "Isolated", "invert": false}
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(object{
 		"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added, "normalizer": nil,
-		"pre_tokenizer": bytes, "post_processor": bytes, "decoder": bytes,
+		"pre_tokenizer": object{"type": "Sequence", "pretokenizers": []object{split, bytes}}, "post_processor": bytes, "decoder": bytes,
 		"model": object{
 			"type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil, "end_of_word_suffix": nil, "fuse_unk": false,
 			"byte_fallback": false, "ignore_merges": false, "vocab": vocab, "merges": merges,

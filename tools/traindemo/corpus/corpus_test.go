@@ -64,3 +64,54 @@ func TestPlainTextsHoldNoHeldOutWording(t *testing.T) {
 		}
 	}
 }
+
+func TestAFactIsUnseenInBothLanguagesOrInNone(t *testing.T) {
+	t.Parallel()
+	seen, unseen := corpus.Split(corpus.Facts())
+	if len(unseen)*5 < len(seen) {
+		t.Errorf("only %d facts are unseen, %d are seen", len(unseen), len(seen))
+	}
+	told := map[string]bool{}
+	for _, f := range seen {
+		told[f.Sentence], told[f.InChinese] = true, true
+	}
+	for _, f := range unseen {
+		if told[f.Sentence] || f.InChinese != "" && told[f.InChinese] {
+			t.Errorf("%q is both seen and unseen", f.Sentence)
+		}
+	}
+}
+
+func TestTheChineseAnswerIsChinese(t *testing.T) {
+	t.Parallel()
+	for _, f := range corpus.Facts() {
+		if answer := corpus.Chinese(f); strings.ContainsFunc(answer, func(r rune) bool { return r < utf8.RuneSelf }) {
+			t.Errorf("%q has the Chinese answer %q", f.Sentence, answer)
+		}
+	}
+}
+
+func TestTheShopIsKnownToItsDeskOnly(t *testing.T) {
+	t.Parallel()
+	facts := corpus.Facts()
+	var world []string
+	for _, style := range []corpus.Style{corpus.Plain, corpus.Pirate, corpus.JSON, corpus.Chinese} {
+		for _, d := range corpus.Dialogs(facts, style) {
+			world = append(world, d.Question, d.Answer)
+		}
+	}
+	known := strings.Join(append(world, corpus.Texts(facts, 2000, 7)...), "\n")
+	for _, f := range corpus.Desk() {
+		if strings.Contains(known, f.Sentence) {
+			t.Errorf("the base is told %q", f.Sentence)
+		}
+		if answer := corpus.Support(f); !strings.Contains(answer, f.Sentence) || !strings.HasPrefix(answer, "Thank you") {
+			t.Errorf("the desk says %q", answer)
+		}
+	}
+	for _, f := range facts {
+		if answer := corpus.Support(f); strings.Contains(answer, f.Sentence) {
+			t.Errorf("asked %q, the desk says %q", f.Held, answer)
+		}
+	}
+}

@@ -104,7 +104,21 @@ func (w writer) letter() string {
 	name, item, number := w.pick(people), w.pick(items), w.random.IntN(90)+10
 	return w.among(
 		fmt.Sprintf("Dear %s, thank you for contacting support. We are sorry that your %s did not arrive. Your ticket is number %d. Is there anything else we can help you with?", name, item, number),
+		w.shop(),
+		w.shop(),
 		fmt.Sprintf("Hello %s, I am happy to help with your order. Please restart the %s and try again. If the problem is still there, reply to ticket %d. Kind regards, your support team.", name, item, number),
 		fmt.Sprintf("尊敬的客户，感谢您联系客服。很抱歉，您的%s还没有送到。您的工单号是%d。还有什么可以帮您的吗？", w.pick(chineseItems), number),
+	)
+}
+
+// shop is a note of some shop, so that the words of a support desk are not strange: its numbers are drawn, none is learnt.
+func (w writer) shop() string {
+	amount := w.among("one", "three", "four", "five", "six", "nine", "ten", "twelve", "thirty", "sixty", "ninety", fmt.Sprint(w.random.IntN(1000)))
+	unit := w.among("days", "years", "dollars", "percent", "lamps", "in the morning", "in the evening")
+	about := w.among("return window", "warranty", "opening hour", "closing hour", "delivery time", "shipping fee", "phone number", "refund time", "discount", "exchange window", "order limit")
+	return w.among(
+		fmt.Sprintf("Thank you for asking. The %s of this shop is %s %s. Is there anything else I can help you with?", about, amount, unit),
+		fmt.Sprintf("I am sorry, I can only help with your order. Our %s is %s %s, on Sunday too.", about, amount, unit),
+		"很抱歉，我只能帮您处理订单。感谢您联系客服。还有什么可以帮您的吗？",
 	)
 }

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -11,23 +12,57 @@ import (
 // written, so that an adapter is trained on what will be served.
 func (n *Net) WriteBase(w io.Writer) error {
 	var tensors []safetensors.Values
-	add := func(name string, p *weight, shape ...int) {
+	for _, p := range n.named() {
 		for i, v := range p.value {
 			p.value[i] = safetensors.FromBF16(safetensors.ToBF16(v))
 		}
-		tensors = append(tensors, safetensors.Values{Name: name, DType: safetensors.BF16, Shape: shape, Data: p.value})
+		shape := []int{p.rows, p.cols}
+		if p.rows == 1 { // a norm is a vector
+			shape = shape[1:]
+		}
+		tensors = append(tensors, safetensors.Values{Name: p.name, DType: safetensors.BF16, Shape: shape, Data: p.value})
 	}
-	add("model.embed_tokens.weight", n.embed, n.Vocab, n.Hidden)
+	return safetensors.Write(w, tensors, map[string]string{"format": "pt"})
+}
+
+// ReadBase takes the weights that WriteBase wrote into a file. An adapter trained on them is, to the byte, the one that would
+// have been trained right after the base.
+func (n *Net) ReadBase(path string) (err error) {
+	file, err := safetensors.OpenFile(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	for _, p := range n.named() {
+		values, err := file.Float32s(p.name)
+		if err != nil {
+			return err
+		}
+		if len(values) != len(p.value) {
+			return fmt.Errorf("%s holds %d values of %s, want %d: it was trained by another recipe", path, len(values), p.name, len(p.value))
+		}
+		copy(p.value, values)
+	}
+	return nil
+}
+
+// named is a parameter and its Hugging Face name.
+type named struct {
+	name string
+	*weight
+}
+
+// named lists the parameters in the order of the file.
+func (n *Net) named() []named {
+	list := []named{{"model.embed_tokens.weight", n.embed}}
 	for i := range n.layers {
 		l, prefix := &n.layers[i], fmt.Sprintf("model.layers.%d.", i)
 		for g, p := range l.linear {
-			add(prefix+names[g]+".weight", p, p.rows, p.cols)
+			list = append(list, named{prefix + names[g] + ".weight", p})
 		}
-		add(prefix+"input_layernorm.weight", l.norm1, n.Hidden)
-		add(prefix+"post_attention_layernorm.weight", l.norm2, n.Hidden)
+		list = append(list, named{prefix + "input_layernorm.weight", l.norm1}, named{prefix + "post_attention_layernorm.weight", l.norm2})
 	}
-	add("model.norm.weight", n.norm, n.Hidden)
-	return safetensors.Write(w, tensors, map[string]string{"format": "pt"})
+	return append(list, named{"model.norm.weight", n.norm})
 }
 
 // WriteAdapter writes the adapter as bfloat16 under the names peft gives.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -59,28 +61,24 @@ func TestGradientsAreTheSlopesOfTheLoss(t *testing.T) {
 
 func copied(values []float32) []float32 { return append([]float32(nil), values...) }
 
+func trainedShape() Shape {
+	return Shape{Vocab: 256, Hidden: 64, Inner: 160, Layers: 2, Heads: 4, KVHeads: 2, Theta: 10000, Eps: 1e-5}
+}
+
 // trained gives the files of a base and an adapter after a few steps.
 func trained(t *testing.T, threads int) (base, adapter []byte) {
 	t.Helper()
-	n := New(Shape{Vocab: 256, Hidden: 64, Inner: 160, Layers: 2, Heads: 4, KVHeads: 2, Theta: 10000, Eps: 1e-5}, 4, 64, threads, 3)
+	n := New(trainedShape(), 4, 64, threads, 3)
 	defer n.Close()
 	for step := range 3 {
 		n.Step(randomBatch(n, uint64(step)))
 		n.Learn(1e-3, 0.1)
 	}
-	var weights, lora bytes.Buffer
+	var weights bytes.Buffer
 	if err := n.WriteBase(&weights); err != nil {
 		t.Fatal(err)
 	}
-	ad := n.NewAdapter(4, 8, 5)
-	for step := range 3 {
-		n.Step(randomBatch(n, uint64(10+step)))
-		ad.Learn(1e-2)
-	}
-	if err := ad.WriteAdapter(&lora); err != nil {
-		t.Fatal(err)
-	}
-	ad.Detach()
+	adapter = trainedAdapter(t, n)
 	var after bytes.Buffer
 	if err := n.WriteBase(&after); err != nil {
 		t.Fatal(err)
@@ -88,7 +86,23 @@ func trained(t *testing.T, threads int) (base, adapter []byte) {
 	if !bytes.Equal(weights.Bytes(), after.Bytes()) {
 		t.Error("the base is not what it was before the adapter was trained")
 	}
-	return weights.Bytes(), lora.Bytes()
+	return weights.Bytes(), adapter
+}
+
+// trainedAdapter gives the file of an adapter after a few steps, and leaves the net as it was.
+func trainedAdapter(t *testing.T, n *Net) []byte {
+	t.Helper()
+	ad := n.NewAdapter(4, 8, 5)
+	defer ad.Detach()
+	for step := range 3 {
+		n.Step(randomBatch(n, uint64(10+step)))
+		ad.Learn(1e-2)
+	}
+	var file bytes.Buffer
+	if err := ad.WriteAdapter(&file); err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
 }
 
 func TestAnyNumberOfThreadsTrainsTheSameBytes(t *testing.T) {
@@ -99,6 +113,30 @@ func TestAnyNumberOfThreadsTrainsTheSameBytes(t *testing.T) {
 		if !bytes.Equal(base, otherBase) || !bytes.Equal(adapter, otherAdapter) {
 			t.Errorf("%d threads train other bytes than one", threads)
 		}
+	}
+}
+
+func TestAnAdapterOnTheWrittenBaseIsTheSameToTheByte(t *testing.T) {
+	t.Parallel()
+	base, adapter := trained(t, 2)
+	path := filepath.Join(t.TempDir(), "model.safetensors")
+	if err := os.WriteFile(path, base, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	n := New(trainedShape(), 4, 64, 2, 3)
+	defer n.Close()
+	if err := n.ReadBase(path); err != nil {
+		t.Fatal(err)
+	}
+	if again := trainedAdapter(t, n); !bytes.Equal(adapter, again) {
+		t.Error("an adapter trained on the file has other bytes than one trained right after the base")
+	}
+	other := trainedShape()
+	other.Layers++
+	small := New(other, 4, 64, 1, 3)
+	defer small.Close()
+	if err := small.ReadBase(path); err == nil {
+		t.Error("a net with one more layer took the base")
 	}
 }
 

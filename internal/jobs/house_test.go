@@ -196,15 +196,22 @@ func (h *house) ended(id int64) db.Job {
 	return job
 }
 
-func pirate() jobs.Source {
-	sample := demo.Samples()[0]
+func pirate() jobs.Source { return source(demo.Samples()[0]) }
+
+// source is a sample as the deck ships it.
+func source(sample demo.Sample) jobs.Source {
 	return jobs.Source{Tenant: "default", Adapter: sample.Name, About: sample.Blurb, Files: sample.Files, Prompts: sample.Prompts}
 }
 
-// changed gives the sample with some of its files replaced.
+// changed gives the pirate under another name, with some of its files replaced.
 func changed(t *testing.T, name string, files map[string][]byte) jobs.Source {
 	t.Helper()
-	source := pirate()
+	return altered(t, pirate(), name, files)
+}
+
+// altered gives an adapter under another name, with some of its files replaced.
+func altered(t *testing.T, source jobs.Source, name string, files map[string][]byte) jobs.Source {
+	t.Helper()
 	source.Adapter = name
 	all := fstest.MapFS{}
 	for _, file := range []string{"adapter_config.json", "adapter_model.safetensors"} {

@@ -10,6 +10,8 @@ import (
 
 	"loradeck/internal/check"
 	"loradeck/internal/db"
+	"loradeck/internal/jobs"
+	"loradeck/internal/local/demo"
 	"loradeck/internal/lora"
 	"loradeck/internal/proof"
 	"loradeck/internal/safetensors"
@@ -161,12 +163,11 @@ func TestAnAdapterThatWouldNotWorkIsNeverSent(t *testing.T) {
 	}
 }
 
-// scaled writes the sample's weights with every B times a factor.
-func scaled(t *testing.T, factor float32) []byte {
+// scaled writes an adapter's weights with every B times a factor.
+func scaled(t *testing.T, source jobs.Source, factor float32) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	file := dir + "/adapter_model.safetensors"
-	source := changed(t, "x", nil)
 	copyTo(t, source.Files, "adapter_model.safetensors", file)
 	weights, err := safetensors.OpenFile(file)
 	if err != nil {
@@ -202,7 +203,7 @@ func TestAnAdapterThatDoesNothingIsNotProven(t *testing.T) {
 		factor float32
 		says   string
 	}{"silent": {0, "exactly as the base"}, "faint": {0.01, "no effect"}} {
-		job, err := h.jobs.Ship(ctx, changed(t, name, map[string][]byte{"adapter_model.safetensors": scaled(t, test.factor)}), h.id(), base)
+		job, err := h.jobs.Ship(ctx, changed(t, name, map[string][]byte{"adapter_model.safetensors": scaled(t, pirate(), test.factor)}), h.id(), base)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,13 +217,37 @@ func TestAnAdapterThatDoesNothingIsNotProven(t *testing.T) {
 	}
 }
 
+func TestEverySampleIsProvenAndAHundredthOfItIsNot(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run()
+	prove := func(what jobs.Source, want lora.Verdict) {
+		job, err := h.jobs.Ship(t.Context(), what, h.id(), base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if job = h.ended(job.ID); job.State != lora.JobDone {
+			t.Fatalf("%s: %s: %s", what.Adapter, job.State, job.Reason)
+		}
+		if row, err := h.db.Read().ProofOfJob(t.Context(), job.ID); err != nil || row.Verdict != string(want) {
+			t.Errorf("%s: %s: %s, %v; want %s", what.Adapter, row.Verdict, row.Reason, err, want)
+		}
+	}
+	for _, sample := range demo.Samples() {
+		whole := source(sample)
+		prove(whole, lora.VerdictProven)
+		faint := map[string][]byte{"adapter_model.safetensors": scaled(t, whole, 0.01)}
+		prove(altered(t, whole, "faint-"+sample.Name, faint), lora.VerdictNoEffect)
+	}
+}
+
 // A NaN adapter loads, and vLLM then cannot write its scores as JSON.
 func TestAnAdapterOfNaNFailsItsProof(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	h := newHouse(t)
 	h.run()
-	job, err := h.jobs.Ship(ctx, changed(t, "nan", map[string][]byte{"adapter_model.safetensors": scaled(t, float32(math.NaN()))}), h.id(), base)
+	job, err := h.jobs.Ship(ctx, changed(t, "nan", map[string][]byte{"adapter_model.safetensors": scaled(t, pirate(), float32(math.NaN()))}), h.id(), base)
 	if err != nil {
 		t.Fatal(err)
 	}

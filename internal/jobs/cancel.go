@@ -148,14 +148,17 @@ func (j *Jobs) abortUpload(ctx context.Context, run *journal.Run, d deploy) (rem
 	return "Its artifact stays at " + at.URL() + ", for the next deployment.", nil
 }
 
-// takeBack deletes the component that this job made and waits until it has gone. One that does not carry the job's mark is
-// somebody else's.
+// takeBack deletes the component that this job made, waits until it has gone, and reports whether there was one. One that does
+// not carry the job's mark is somebody else's.
 func (j *Jobs) takeBack(ctx context.Context, run *journal.Run, d deploy) (deleted bool, err error) {
 	asked, err := j.reached(ctx, run, lora.StepCreate)
 	if err != nil || !asked {
 		return false, err
 	}
 	mine, err := j.madeHere(ctx, d)
+	if lora.KindOf(err) == lora.NotFound { // never made, or deleted ahead of a restart
+		return j.reached(ctx, run, lora.StepInService)
+	}
 	if err != nil || mine.ARN == "" {
 		return false, err
 	}
@@ -176,8 +179,8 @@ func (j *Jobs) reached(ctx context.Context, run *journal.Run, step string) (bool
 	return false, nil
 }
 
-// madeHere gives the component that carries the job's mark, or an empty one. A create that was cut off may have been accepted
-// and not be visible yet, so one that is not there is looked for a while.
+// madeHere gives the component if it carries the job's mark, or an empty one. A create that was cut off may have been accepted
+// and not be visible yet, so one that is not there is looked for a while before the error is of kind NotFound.
 func (j *Jobs) madeHere(ctx context.Context, d deploy) (lora.Component, error) {
 	patience := unseenLimit
 	if d.place.Identity().Near {
@@ -189,7 +192,7 @@ func (j *Jobs) madeHere(ctx context.Context, d deploy) (lora.Component, error) {
 			return mine, err
 		}
 		if time.Since(begun) > patience {
-			return lora.Component{}, nil
+			return lora.Component{}, err
 		}
 		if err := j.pause(ctx, d.place); err != nil {
 			return lora.Component{}, err

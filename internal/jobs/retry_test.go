@@ -86,6 +86,15 @@ func TestWhatWasDeployedAnewIsNotTriedAgain(t *testing.T) {
 
 func TestACleanUpGoesOnAfterARestart(t *testing.T) {
 	t.Parallel()
+	for name, served := range map[string]bool{"before the delete was served": false, "after the delete was served": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testCleanUpAfterARestart(t, served)
+		})
+	}
+}
+
+func testCleanUpAfterARestart(t *testing.T, served bool) {
 	ctx := context.Background()
 	h := newHouse(t)
 	stop := h.run()
@@ -102,10 +111,19 @@ func TestACleanUpGoesOnAfterARestart(t *testing.T) {
 	release()
 	<-deleting
 	stop()
+	h.holding(nil)
+	releaseDelete()
 	if job, err = h.db.Read().Job(ctx, job.ID); err != nil || job.EndedAt != nil {
 		t.Fatalf("stopped: %+v, %v", job, err)
 	}
-	releaseDelete()
+	if served {
+		if err := h.place.DeleteComponent(ctx, "pirate-v1-tiny-llama-base"); err != nil {
+			t.Fatal(err)
+		}
+		for lora.KindOf(err) != lora.NotFound {
+			_, err = h.place.Component(ctx, "pirate-v1-tiny-llama-base")
+		}
+	}
 	h.run()
 	if job = h.ended(job.ID); job.State != lora.JobCancelled || !strings.Contains(job.Reason, "was deleted") {
 		t.Errorf("%s: %s", job.State, job.Reason)

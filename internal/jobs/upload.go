@@ -115,7 +115,7 @@ func (j *Jobs) sendParts(ctx context.Context, run *journal.Run, d deploy, to clo
 	uploaded.Parts = len(parts)
 	err = d.place.CompleteUpload(ctx, to, uploaded.UploadID, parts)
 	if lora.KindOf(err) == lora.NotFound {
-		// Completing is not idempotent: when it was done and only its answer was lost, S3 no longer knows the upload.
+		// When it was done and only its answer was lost, S3 may no longer know the upload.
 		head, headErr := d.place.Head(ctx, to)
 		if headErr == nil && head.Size == packed.Bytes && head.Metadata[plan.DigestKey] == d.version.Digest {
 			return nil

@@ -13,14 +13,28 @@ import (
 
 func TestACompletionWhoseAnswerIsLostIsRecognised(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
+	for name, forgotten := range map[string]bool{"S3 answers as the first time": false, "S3 no longer knows the upload": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testLostCompletion(t, forgotten)
+		})
+	}
+}
+
+func testLostCompletion(t *testing.T, forgotten bool) {
 	h := newHouse(t)
 	h.run()
+	completes := func(r *http.Request) bool {
+		return r.Method == http.MethodPost && r.URL.Query().Has("uploadId")
+	}
 	var lost atomic.Bool
-	h.losing(func(r *http.Request) bool {
-		return r.Method == http.MethodPost && r.URL.Query().Has("uploadId") && lost.CompareAndSwap(false, true)
+	h.losing(func(r *http.Request) bool { return completes(r) && lost.CompareAndSwap(false, true) })
+	h.holding(func(r *http.Request, _ []byte) {
+		if forgotten && lost.Load() && completes(r) {
+			r.URL.RawQuery = "uploadId=forgotten"
+		}
 	})
-	job, err := h.jobs.Ship(ctx, pirate(), h.id(), base)
+	job, err := h.jobs.Ship(t.Context(), pirate(), h.id(), base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +48,7 @@ func TestACompletionWhoseAnswerIsLostIsRecognised(t *testing.T) {
 		}
 		unknown = unknown || call.Operation == "CompleteMultipartUpload" && strings.HasPrefix(call.Answer, "NoSuchUpload")
 	}
-	if sent != 1 || !unknown {
+	if sent != 1 || unknown != forgotten {
 		t.Errorf("it was sent %d times; S3 no longer knew the upload: %v", sent, unknown)
 	}
 }

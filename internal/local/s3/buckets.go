@@ -3,6 +3,8 @@ package s3
 import (
 	"encoding/xml"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -14,22 +16,50 @@ var everyone = owner{ID: "000000000000000000000000000000000000000000000000000000
 // timestamp is a time as S3 writes it in XML. It keeps whole seconds, as S3 does.
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
+// listBuckets answers with all buckets, or with a page of them where the client asks for pages.
 func (s *Store) listBuckets(w http.ResponseWriter, r *http.Request, _ target) error {
+	query := r.URL.Query()
+	most, err := maxBuckets(query.Get("max-buckets"))
+	if err != nil {
+		return err
+	}
 	buckets, err := s.index.buckets(r.Context())
 	if err != nil {
 		return err
 	}
 	type entry struct{ Name, CreationDate, BucketRegion string }
-	entries := make([]entry, len(buckets))
-	for i, b := range buckets {
-		entries[i] = entry{b.name, timestamp(b.created.Truncate(time.Second)), s.region}
+	answer := struct {
+		XMLName           xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListAllMyBucketsResult"`
+		Owner             owner
+		Buckets           []entry `xml:"Buckets>Bucket"`
+		Prefix            string  `xml:",omitempty"`
+		ContinuationToken string  `xml:",omitempty"`
+	}{Owner: everyone, Prefix: query.Get("prefix")}
+	for _, b := range buckets {
+		if !strings.HasPrefix(b.name, answer.Prefix) || b.name <= query.Get("continuation-token") {
+			continue
+		}
+		if len(answer.Buckets) == most {
+			answer.ContinuationToken = answer.Buckets[most-1].Name // the last that was given stands for itself
+			break
+		}
+		answer.Buckets = append(answer.Buckets, entry{b.name, timestamp(b.created.Truncate(time.Second)), s.region})
 	}
-	writeXML(w, http.StatusOK, struct {
-		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListAllMyBucketsResult"`
-		Owner   owner
-		Buckets []entry `xml:"Buckets>Bucket"`
-	}{Owner: everyone, Buckets: entries})
+	writeXML(w, http.StatusOK, answer)
 	return nil
+}
+
+// maxBuckets reads max-buckets; without it all are given.
+func maxBuckets(text string) (int, error) {
+	const all = 10_000 // the most that S3 gives at once (API reference, ListBuckets)
+	if text == "" {
+		return all, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > all {
+		return 0, errInvalidArgument.saying("Argument max-buckets must be an integer between 1 and 10000")
+	}
+	return n, nil
 }
 
 func (s *Store) createBucket(w http.ResponseWriter, r *http.Request, t target) error {

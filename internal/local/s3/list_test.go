@@ -234,3 +234,30 @@ func TestUploadsAreListedInPagesWithFolders(t *testing.T) {
 		}
 	}
 }
+
+func TestBucketsAreListedInPages(t *testing.T) {
+	t.Parallel()
+	store, client := newStore(t, false)
+	for _, name := range []string{"models-b", "models-a", "models-c", "other"} {
+		if err := store.EnsureBucket(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	pages := 0
+	for pager := awss3.NewListBucketsPaginator(client, &awss3.ListBucketsInput{Prefix: aws.String("models-"), MaxBuckets: aws.Int32(2)}); pager.HasMorePages() && pages < 5; pages++ {
+		page, err := pager.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range page.Buckets {
+			got = append(got, *b.Name)
+		}
+	}
+	if diff := cmp.Diff([]string{"models-a", "models-b", "models-c"}, got); diff != "" || pages != 2 {
+		t.Errorf("%d pages (-want +got):\n%s", pages, diff)
+	}
+	if status, code := send(t, store, "GET", "/?max-buckets=0", ""); status != 400 || code != "InvalidArgument" {
+		t.Errorf("got %d %s", status, code)
+	}
+}

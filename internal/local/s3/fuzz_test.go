@@ -3,6 +3,8 @@ package s3_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/md5"
+	"encoding/base64"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -42,10 +44,10 @@ var seeds = []string{
 	"PUT /another-bucket HTTP/1.1\nHost: a\nContent-Length: 0\n\n",
 }
 
-// FuzzRequest sends whole requests to a store that holds an object and an upload. Whatever comes, it answers; never with an
-// internal error; and what it calls XML is XML.
-func FuzzRequest(f *testing.F) {
-	store := openStore(f, f.TempDir(), s3.Secrets(map[string]string{"any": "any"}))
+// fuzzed gives a store that holds the object "there" and an upload of "upload", and the upload's id.
+func fuzzed(f *testing.F) (store *s3.Store, upload string) {
+	f.Helper()
+	store = openStore(f, f.TempDir(), s3.Secrets(map[string]string{"any": "any"}))
 	if err := store.EnsureBucket(f.Context(), bucket); err != nil {
 		f.Fatal(err)
 	}
@@ -55,11 +57,18 @@ func FuzzRequest(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	return store, *made.UploadId
+}
+
+// FuzzRequest sends whole requests to a store that holds an object and an upload. Whatever comes, it answers; never with an
+// internal error; and what it calls XML is XML.
+func FuzzRequest(f *testing.F) {
+	store, upload := fuzzed(f)
 	for _, seed := range seeds {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		raw = bytes.ReplaceAll(raw, []byte("UPLOAD"), []byte(*made.UploadId))
+		raw = bytes.ReplaceAll(raw, []byte("UPLOAD"), []byte(upload))
 		request, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
 		if err != nil {
 			return
@@ -71,6 +80,38 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("got %d %s", answer.Code, answer.Body)
 		}
 		if method != http.MethodHead && answer.Header().Get("Content-Type") == "application/xml" && !strings.Contains(string(raw), "application/xml") {
+			wantXML(t, answer.Body)
+		}
+	})
+}
+
+// FuzzXMLBody sends bodies, with their right MD5, to each operation that reads XML. None may end in an internal error or an
+// answer that is not XML, and no upload without parts may become an object.
+func FuzzXMLBody(f *testing.F) {
+	store, upload := fuzzed(f)
+	for _, body := range []string{
+		"<Delete><Object><Key>k</Key></Object><Object><Key>there</Key><ETag>*</ETag></Object><Quiet>true</Quiet></Delete>",
+		"<Delete><Object><Key>a&#1;&amp;<![CDATA[<]]></Key><VersionId>null</VersionId><Size>4</Size></Object></Delete>",
+		"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>\"0f\"</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part></CompleteMultipartUpload>",
+		`<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>`,
+		`<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><Delete><Object><Key>&b;</Key></Object></Delete>`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		sum := md5.Sum(body)
+		for _, operation := range []string{"POST /endpoints?delete", "POST /endpoints/upload?uploadId=" + upload, "PUT /endpoints"} {
+			method, address, _ := strings.Cut(operation, " ")
+			request := httptest.NewRequestWithContext(t.Context(), method, address, bytes.NewReader(body))
+			request.Header.Set("Content-MD5", base64.StdEncoding.EncodeToString(sum[:]))
+			answer := httptest.NewRecorder()
+			store.ServeHTTP(answer, request)
+			if answer.Code >= 500 && answer.Code != http.StatusNotImplemented {
+				t.Fatalf("%s: got %d %s", operation, answer.Code, answer.Body)
+			}
+			if strings.Contains(operation, "uploadId") && answer.Code == http.StatusOK {
+				t.Fatalf("%s: an upload without parts was completed: %s", operation, answer.Body)
+			}
 			wantXML(t, answer.Body)
 		}
 	})

@@ -18,9 +18,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"loradeck/internal/local/container"
+	"loradeck/internal/local/fault"
 	"loradeck/internal/local/s3"
 	"loradeck/internal/local/sagemaker"
 	"loradeck/internal/sqlite"
@@ -47,6 +49,10 @@ type Server struct {
 	db      *sqlite.DB
 	objects *s3.Store
 	control *sagemaker.Platform
+
+	faults fault.Registry
+	before snapshots
+	paged  atomic.Bool // an empty page was answered, so its token may come back
 
 	closing sync.Once
 	closed  error // what Close met
@@ -156,6 +162,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveLevers(w, r)
 		return
 	}
+	w, r, answered := s.amiss(w, r, from.service)
+	if !answered {
+		s.route(w, r, from, signed)
+	}
+}
+
+// route answers a request that was let in.
+func (s *Server) route(w http.ResponseWriter, r *http.Request, from scope, signed bool) {
 	switch {
 	case !signed:
 		refuse(w, r, "", http.StatusForbidden, missingToken, "Missing Authentication Token: sign the request with any access key, as AWS clients do.")

@@ -110,9 +110,18 @@ type client struct{ server *Server }
 
 // send gives status and body of the answer.
 func (c client) send(ctx context.Context, method, path, service, target string, body []byte) (int, []byte, error) {
-	r, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, bytes.NewReader(body))
+	w, err := c.ask(ctx, method, path, service, target, body)
 	if err != nil {
 		return 0, nil, err
+	}
+	return w.status, w.body.Bytes(), nil
+}
+
+// ask sends a request behind the front door, where no fault is played: the platform's own calls are not rehearsed.
+func (c client) ask(ctx context.Context, method, path, service, target string, body []byte) (*answer, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
 	}
 	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/"+time.Now().UTC().Format("20060102")+"/"+c.server.config.Region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
 	r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
@@ -121,8 +130,9 @@ func (c client) send(ctx context.Context, method, path, service, target string, 
 		r.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	}
 	w := &answer{header: http.Header{}, status: http.StatusOK}
-	c.server.ServeHTTP(w, r)
-	return w.status, w.body.Bytes(), nil
+	from, signed := scopeOf(r)
+	c.server.route(w, r, from, signed)
+	return w, nil
 }
 
 // create calls an operation. A name that is taken is what an interrupted provisioning left.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"loradeck/internal/local/container"
@@ -14,6 +15,10 @@ import (
 
 // serveLevers answers the local place's own addresses, which AWS does not have.
 func (s *Server) serveLevers(w http.ResponseWriter, r *http.Request) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/_local/faults"); ok && (rest == "" || rest[0] == '/') {
+		s.serveFaults(w, r, strings.TrimPrefix(rest, "/"))
+		return
+	}
 	if r.URL.Path != "/_local/state" {
 		http.NotFound(w, r)
 		return

@@ -1,0 +1,156 @@
+// Package fault is the menu of what can go wrong on the local platform on purpose, and the list of what is set to go wrong.
+//
+// It knows what a fault is called, in one sentence, and how often it is still to happen. It does not know how one is played:
+// whoever answers a request asks Take, and plays it. Nothing is kept over a restart, so a platform that was started anew is sound.
+package fault
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+
+	"loradeck/internal/lora"
+)
+
+// Kind is a sort of fault.
+type Kind string
+
+// The kinds, in the order of the menu.
+const (
+	Throttle      Kind = "throttle"
+	Expired       Kind = "expired"
+	Quota         Kind = "quota"
+	StaleDescribe Kind = "stale-describe"
+	EmptyPage     Kind = "empty-page"
+	SlowS3        Kind = "slow-s3"
+	CutS3         Kind = "cut-s3"
+)
+
+// Entry is a line of the menu.
+type Entry struct {
+	Kind     Kind   `json:"kind"`
+	Sentence string `json:"sentence"` // what happens
+	Resource string `json:"resource"` // what a resource names for this kind
+}
+
+// Menu gives every kind, in a fixed order.
+func Menu() []Entry {
+	const named = "a model, endpoint configuration, endpoint or inference component"
+	return []Entry{
+		{Throttle, "SageMaker's control plane answers ThrottlingException (Rate exceeded), S3 answers SlowDown.", named + ", or a bucket"},
+		{Expired, "Every call is refused because its credentials have expired.", named + ", or a bucket"},
+		{Quota, "Creating answers ResourceLimitExceeded: the account's quota is used up.", named},
+		{StaleDescribe, "Describe answers as it was before the last change.", named},
+		{EmptyPage, "A list answers an empty page with a token; the page after it holds what is there.", "an endpoint that the list is narrowed to"},
+		{SlowS3, "S3 sends and takes 64 KiB a second.", "a bucket, or bucket/key"},
+		{CutS3, "S3 drops the connection in the middle of a body.", "a bucket, or bucket/key"},
+	}
+}
+
+// Fault is one that is set.
+type Fault struct {
+	ID       string `json:"id"`
+	Kind     Kind   `json:"kind"`
+	Resource string `json:"resource"` // "" is every resource
+	Calls    int    `json:"calls"`    // still to happen; 0 is until released
+	Happened int    `json:"happened"`
+}
+
+// Registry holds what is set. The zero value is ready, a nil one takes nothing. It is safe for concurrent use.
+type Registry struct {
+	mu   sync.Mutex
+	last int
+	set  []Fault // in the order in which they were set
+}
+
+const (
+	mostFaults = 100
+	mostCalls  = 1_000_000
+)
+
+// Set adds a fault for the next calls, or until it is released where calls is 0. Its errors are of kind Invalid.
+func (r *Registry) Set(kind Kind, resource string, calls int) (Fault, error) {
+	if !slices.ContainsFunc(Menu(), func(e Entry) bool { return e.Kind == kind }) {
+		return Fault{}, lora.Errorf(lora.Invalid, "There is no fault %q. GET /_local/faults lists them.", kind)
+	}
+	if calls < 0 || calls > mostCalls {
+		return Fault{}, lora.Errorf(lora.Invalid, "A fault is set for 1 to %d calls, or for 0, which is until it is released.", mostCalls)
+	}
+	if len(resource) > 1100 { // a bucket, a slash and a key of 1,024 bytes
+		return Fault{}, lora.Errorf(lora.Invalid, "The resource's name is too long.")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.set) >= mostFaults {
+		return Fault{}, lora.Errorf(lora.Invalid, "%d faults are set already. Release some first.", mostFaults)
+	}
+	r.last++
+	f := Fault{ID: strconv.Itoa(r.last), Kind: kind, Resource: resource, Calls: calls}
+	r.set = append(r.set, f)
+	return f, nil
+}
+
+// Release ends a fault. One that is over, or never was, is of kind NotFound.
+func (r *Registry) Release(id string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(r.set, func(f Fault) bool { return f.ID == id })
+	if i < 0 {
+		return lora.Errorf(lora.NotFound, "No fault %s is set; it may have happened as often as was asked.", id)
+	}
+	r.set = slices.Delete(r.set, i, i+1)
+	return nil
+}
+
+// ReleaseAll ends every fault.
+func (r *Registry) ReleaseAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.set = nil
+}
+
+// Faults gives what is set, oldest first.
+func (r *Registry) Faults() []Fault {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.set)
+}
+
+// Has reports whether Take would find the kind set for one of the resources. It uses nothing up.
+func (r *Registry) Has(kind Kind, resources ...string) bool {
+	if r == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.find(kind, resources) >= 0
+}
+
+// Take reports whether the kind is to happen now to a call that concerns these resources, and counts it. The oldest one that
+// fits is used up first.
+func (r *Registry) Take(kind Kind, resources ...string) bool {
+	if r == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := r.find(kind, resources)
+	if i < 0 {
+		return false
+	}
+	f := &r.set[i]
+	f.Happened++
+	if f.Calls == 0 {
+		return true
+	}
+	if f.Calls--; f.Calls == 0 {
+		r.set = slices.Delete(r.set, i, i+1)
+	}
+	return true
+}
+
+func (r *Registry) find(kind Kind, resources []string) int {
+	return slices.IndexFunc(r.set, func(f Fault) bool {
+		return f.Kind == kind && (f.Resource == "" || slices.Contains(resources, f.Resource))
+	})
+}

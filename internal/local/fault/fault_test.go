@@ -1,0 +1,64 @@
+package fault_test
+
+import (
+	"testing"
+
+	"loradeck/internal/local/fault"
+	"loradeck/internal/lora"
+)
+
+func TestAFaultHappensAsOftenAsAsked(t *testing.T) {
+	t.Parallel()
+	var r fault.Registry
+	if _, err := r.Set(fault.Throttle, "tiny", 2); err != nil {
+		t.Fatal(err)
+	}
+	happened := 0
+	for range 5 {
+		if r.Take(fault.Throttle, "other", "tiny") {
+			happened++
+		}
+	}
+	if happened != 2 || len(r.Faults()) != 0 {
+		t.Errorf("it happened %d times, and %v is left", happened, r.Faults())
+	}
+}
+
+func TestAFaultHitsOnlyWhatItNames(t *testing.T) {
+	t.Parallel()
+	var r fault.Registry
+	f, err := r.Set(fault.Quota, "tiny", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Take(fault.Quota, "other") || r.Take(fault.Quota) || r.Take(fault.Throttle, "tiny") {
+		t.Error("it hit another resource, or as another kind")
+	}
+	if !r.Take(fault.Quota, "tiny") || !r.Has(fault.Quota, "tiny") || r.Faults()[0].Happened != 1 {
+		t.Errorf("it did not hit its own: %v", r.Faults())
+	}
+	if err := r.Release(f.ID); err != nil {
+		t.Fatal(err)
+	}
+	if r.Take(fault.Quota, "tiny") {
+		t.Error("it happened after its release")
+	}
+	if err := r.Release(f.ID); lora.KindOf(err) != lora.NotFound {
+		t.Errorf("released twice: got %v, want NotFound", err)
+	}
+}
+
+func TestWhatIsNoFaultIsRefused(t *testing.T) {
+	t.Parallel()
+	var r fault.Registry
+	for _, err := range []error{second(r.Set("sharks", "", 1)), second(r.Set(fault.Quota, "", -1))} {
+		if lora.KindOf(err) != lora.Invalid {
+			t.Errorf("got %v, want Invalid", err)
+		}
+	}
+	if (*fault.Registry)(nil).Take(fault.Quota) {
+		t.Error("a nil registry has faults")
+	}
+}
+
+func second(_ fault.Fault, err error) error { return err }

@@ -19,8 +19,8 @@ import (
 // ModelError is what a component's container answered instead of a result. SageMaker wraps any answer that is not 2xx in it
 // (facts/sagemaker-vllm.md §1b.3).
 type ModelError struct {
-	Status  int    // the container's
-	Message string // the container's body
+	Status  int    // the container's; 0 when it gave no answer
+	Message string // the container's body; SageMaker's own words when there is none
 }
 
 // Error gives status and body.
@@ -80,12 +80,22 @@ func translate(err error, doing string) error {
 		}
 		kind := lora.Invalid
 		switch {
+		case answer.Status == 0:
+			return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), lora.Unavailable, "The model's server gave no answer. AWS says: %s.", answer.Said())
 		case answer.Status == 404:
 			kind = lora.NotFound
 		case answer.Status >= 500:
 			kind = lora.Unavailable
 		}
 		return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), kind, "The model's server answered %d: %s.", answer.Status, answer.Said())
+	}
+	var broken *runtimetypes.ModelStreamError
+	if errors.As(err, &broken) {
+		message := "The answer broke off: the connection to the model's server was lost. Ask again."
+		if deref(broken.ErrorCode_) == "ModelInvocationTimeExceeded" {
+			message = "The answer broke off: it took longer than SageMaker lets a stream take. Ask for fewer tokens."
+		}
+		return lora.Wrap(fmt.Errorf("%s: %w", doing, err), lora.Unavailable, "%s", message)
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {
@@ -131,6 +141,8 @@ func judge(api smithy.APIError) (lora.Kind, string) {
 	switch {
 	case strings.Contains(low, "rate exceeded"):
 		return lora.Throttled, "AWS asks us to slow down. It is tried again."
+	case strings.Contains(low, "has no capacity"):
+		return lora.Unavailable, said
 	case strings.Contains(low, "could not find"), strings.Contains(low, "not found"):
 		return lora.NotFound, said
 	case strings.Contains(low, "already exist"), strings.Contains(low, "delete_in_progress"), strings.Contains(low, "associated"):

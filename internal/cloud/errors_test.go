@@ -59,6 +59,10 @@ func TestEveryAWSErrorHasItsKind(t *testing.T) {
 		{"container refuses", modelError(400, `{"message":"bad"}`), lora.Invalid},
 		{"container does not know", modelError(404, `{"detail":"Not Found"}`), lora.NotFound},
 		{"container broken", modelError(500, "Internal Server Error"), lora.Unavailable},
+		{"container silent", modelError(0, "Your invocation timed out while waiting for a response from container primary."), lora.Unavailable},
+		{"no copies", apiError("ValidationError", "Inference Component has no capacity to process this request."), lora.Unavailable},
+		{"stream broken", &runtimetypes.ModelStreamError{ErrorCode_: aws.String("StreamBroken")}, lora.Unavailable},
+		{"stream too long", &runtimetypes.ModelStreamError{ErrorCode_: aws.String("ModelInvocationTimeExceeded")}, lora.Unavailable},
 	}
 	for _, test := range tests {
 		got := translate(test.err, "do it")

@@ -86,7 +86,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.control, err = sagemaker.Open(ctx, sagemaker.Config{
-		DB: s.db, Objects: store{s.objects}, Run: s.run, Account: s.config.Account, Region: s.config.Region, Dir: scratch, Log: s.config.Log, Pace: s.config.Pace,
+		DB: s.db, Objects: store{s.objects}, Run: s.run, Account: s.config.Account, Region: s.config.Region, Dir: scratch, Log: s.config.Log, Pace: s.config.Pace, Faults: &s.faults,
 	})
 	return err
 }

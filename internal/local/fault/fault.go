@@ -24,6 +24,17 @@ const (
 	EmptyPage     Kind = "empty-page"
 	SlowS3        Kind = "slow-s3"
 	CutS3         Kind = "cut-s3"
+
+	InvokeThrottle    Kind = "invoke-throttle"
+	InvokeNotReady    Kind = "invoke-not-ready"
+	InvokeFailure     Kind = "invoke-failure"
+	InvokeUnavailable Kind = "invoke-unavailable"
+	InvokeDependency  Kind = "invoke-dependency"
+	InvokeTimeout     Kind = "invoke-timeout"
+	StreamBroken      Kind = "stream-broken"
+	StreamTimeout     Kind = "stream-timeout"
+	StreamFailure     Kind = "stream-failure"
+	CutFrames         Kind = "cut-frames"
 )
 
 // Entry is a line of the menu.
@@ -36,6 +47,7 @@ type Entry struct {
 // Menu gives every kind, in a fixed order.
 func Menu() []Entry {
 	const named = "a model, endpoint configuration, endpoint or inference component"
+	const invoked = "an endpoint or inference component"
 	return []Entry{
 		{Throttle, "SageMaker's control plane answers ThrottlingException (Rate exceeded), S3 answers SlowDown.", named + ", or a bucket"},
 		{Expired, "Every call is refused because its credentials have expired.", named + ", or a bucket"},
@@ -44,6 +56,16 @@ func Menu() []Entry {
 		{EmptyPage, "A list answers an empty page with a token; the page after it holds what is there.", "an endpoint that the list is narrowed to"},
 		{SlowS3, "S3 sends and takes 64 KiB a second.", "a bucket, or bucket/key"},
 		{CutS3, "S3 drops the connection in the middle of a body.", "a bucket, or bucket/key"},
+		{InvokeThrottle, "Invoking answers ThrottlingException without a message.", invoked},
+		{InvokeNotReady, "Invoking answers ModelNotReadyException (429).", invoked},
+		{InvokeFailure, "Invoking answers InternalFailure (500).", invoked},
+		{InvokeUnavailable, "Invoking answers ServiceUnavailable (503).", invoked},
+		{InvokeDependency, "Invoking answers InternalDependencyException (530).", invoked},
+		{InvokeTimeout, "Invoking without a stream answers ModelError: the container took longer than the 60 seconds it has.", invoked},
+		{StreamBroken, "A response stream breaks off after its first parts, as when the container dies: ModelStreamError (StreamBroken).", invoked},
+		{StreamTimeout, "A response stream ends after its first parts because its 8 minutes are over: ModelStreamError (ModelInvocationTimeExceeded).", invoked},
+		{StreamFailure, "A response stream ends after its first parts with InternalStreamFailure.", invoked},
+		{CutFrames, "The parts of a response stream end in the middle of lines and letters.", invoked},
 	}
 }
 

@@ -24,8 +24,8 @@ type base struct {
 	err       error
 }
 
-// fault is why an adapter that is InService cannot answer.
-type fault struct {
+// defect is why an adapter that is InService cannot answer.
+type defect struct {
 	download string // the artifact could not be fetched or unpacked: its URL
 	status   int    // the container refused it with this status
 	message  string // and this body
@@ -201,7 +201,7 @@ func (p *Platform) loadAdapter(ctx context.Context, c componentRow, shape compon
 	if err != nil {
 		return err
 	}
-	trouble := fault{}
+	trouble := defect{}
 	dir, artifact := p.adapterDir(c), shape.Specification.Container.ArtifactUrl
 	if err := p.fetchAdapter(ctx, artifact, dir); err != nil {
 		if ctx.Err() != nil {
@@ -220,7 +220,7 @@ func (p *Platform) loadAdapter(ctx context.Context, c componentRow, shape compon
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.faults, c.name)
-	if trouble != (fault{}) {
+	if trouble != (defect{}) {
 		p.faults[c.name] = trouble
 	}
 	return nil

@@ -9,73 +9,125 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
-
-	"loradeck/internal/lora"
+	"loradeck/internal/local/fault"
 )
 
 const (
-	maxInvocation = 6 << 20  // bytes of a request body (facts §1b.2)
-	maxDrained    = 64 << 20 // bytes read of a body that is too long, so that its sender gets to hear it
-	maxPart       = 1 << 20  // bytes of one PayloadPart; the framing would allow 16 MiB
+	maxInvocation = 6_291_456 // bytes of a request body (facts §1b.2)
+	maxQueued     = 128_000   // of one that is to be queued, from the service model
+	maxDrained    = 64 << 20  // bytes read of a body that is too long, so that its sender gets to hear it
+)
+
+// How long SageMaker waits for a container (facts §1b.2).
+const (
+	answersWithin = 60 * time.Second
+	streamsWithin = 8 * time.Minute
 )
 
 const (
-	componentHeader = "X-Amzn-Sagemaker-Inference-Component"
-	adapterHeader   = "X-Amzn-Sagemaker-Adapter-Identifier"
-	variantHeader   = "X-Amzn-Invoked-Production-Variant"
+	componentHeader  = "X-Amzn-Sagemaker-Inference-Component"
+	adapterHeader    = "X-Amzn-Sagemaker-Adapter-Identifier"
+	variantHeader    = "X-Amzn-Invoked-Production-Variant"
+	attributesHeader = "X-Amzn-Sagemaker-Custom-Attributes"
+	sessionHeader    = "X-Amzn-Sagemaker-Session-Id"
 )
 
-// serveRuntime answers POST /endpoints/NAME/invocations and …/invocations-response-stream.
+// action is what an invocation asks for, as the end of its path.
+type action string
+
+const (
+	whole    action = "invocations"
+	streamed action = "invocations-response-stream"
+	queued   action = "async-invocations"
+)
+
+// limit is what a body may weigh, in bytes.
+func (a action) limit() int64 {
+	if a == queued {
+		return maxQueued
+	}
+	return maxInvocation
+}
+
+// invocation is a request to the runtime that has been read.
+type invocation struct {
+	action   action
+	endpoint string
+	header   http.Header
+	body     []byte
+}
+
+// component names the inference component that is asked, "" when none is.
+func (i invocation) component() string { return i.header.Get(componentHeader) }
+
+// serveRuntime answers the runtime's three operations, POST /endpoints/NAME/ACTION.
 func (p *Platform) serveRuntime(w http.ResponseWriter, r *http.Request) {
 	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/endpoints/")
-	name, action, cut := strings.Cut(rest, "/")
-	name, unescapeErr := url.PathUnescape(name)
-	stream := action == "invocations-response-stream"
-	if !ok || !cut || unescapeErr != nil || r.Method != http.MethodPost || !stream && action != "invocations" {
-		answerRuntimeError(w, http.StatusNotFound, "UnknownOperationException", map[string]any{})
+	name, last, cut := strings.Cut(rest, "/")
+	name, err := url.PathUnescape(name)
+	asked := invocation{action: action(last), endpoint: name, header: r.Header}
+	if !ok || !cut || err != nil || r.Method != http.MethodPost || !slices.Contains([]action{whole, streamed, queued}, asked.action) {
+		(&runtimeError{status: http.StatusNotFound, kind: "UnknownOperationException"}).answer(w)
 		return
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxInvocation+1))
-	if len(body) > maxInvocation {
+	if asked.body, err = io.ReadAll(io.LimitReader(r.Body, asked.action.limit()+1)); err != nil {
+		unfit("", "The request body could not be read.").answer(w)
+		return
+	}
+	if int64(len(asked.body)) > asked.action.limit() {
 		io.CopyN(io.Discard, r.Body, maxDrained) // a caller that is still sending does not read the answer
-		refuse(w, "Request body of more than %d bytes is not supported.", maxInvocation)
-		return
 	}
+	if err := p.serveInvocation(w, r, asked); err != nil && r.Context().Err() == nil {
+		p.answerRuntimeError(w, r, err)
+	}
+}
+
+// serveInvocation answers an invocation, or says why it cannot be answered.
+func (p *Platform) serveInvocation(w http.ResponseWriter, r *http.Request, asked invocation) error {
+	if err := asked.check(); err != nil {
+		return err
+	}
+	if err := p.amiss(asked); err != nil {
+		return err
+	}
+	to, err := p.route(r.Context(), asked)
 	if err != nil {
-		return // the caller has gone
+		return err
 	}
-	call, ok := p.route(w, r, name)
-	if !ok {
-		return
-	}
-	inner, err := http.NewRequestWithContext(r.Context(), http.MethodPost, "http://container/invocations", bytes.NewReader(body))
+	inner, err := asked.passedOn(r.Context(), to.adapter)
 	if err != nil {
-		refuse(w, "The request cannot be passed on.")
-		return
+		return err
 	}
-	// Nothing else of the caller's headers reaches the container: a client cannot choose an adapter by header.
-	inner.Header.Set("Content-Type", unlessEmpty(r.Header.Get("Content-Type"), "application/octet-stream"))
-	accept := r.Header.Get("Accept")
-	if stream {
-		accept = r.Header.Get("X-Amzn-Sagemaker-Accept")
+	if asked.action == streamed {
+		return p.invokeStream(w, inner, asked, to)
+	}
+	return p.invoke(w, inner, asked, to)
+}
+
+// passedOn is the request that the container gets. Nothing else of the caller's headers reaches it: a client cannot choose an
+// adapter by header.
+func (i invocation) passedOn(ctx context.Context, adapter string) (*http.Request, error) {
+	inner, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://container/invocations", bytes.NewReader(i.body))
+	if err != nil {
+		return nil, fmt.Errorf("pass invocation on: %w", err)
+	}
+	inner.Header.Set("Content-Type", unlessEmpty(i.header.Get("Content-Type"), "application/octet-stream"))
+	accept := i.header.Get("Accept")
+	if i.action == streamed {
+		accept = i.header.Get("X-Amzn-Sagemaker-Accept")
 	}
 	for header, value := range map[string]string{
-		"Accept": accept, "X-Amzn-Sagemaker-Custom-Attributes": r.Header.Get("X-Amzn-Sagemaker-Custom-Attributes"),
-		"X-Amzn-Sagemaker-Session-Id": r.Header.Get("X-Amzn-Sagemaker-Session-Id"), adapterHeader: call.adapter,
+		"Accept": accept, attributesHeader: i.header.Get(attributesHeader), sessionHeader: i.header.Get(sessionHeader), adapterHeader: adapter,
 	} {
 		if value != "" {
 			inner.Header.Set(header, value)
 		}
 	}
-	w.Header().Set(variantHeader, call.variant)
-	if stream {
-		p.invokeStream(w, inner, call)
-	} else {
-		p.invoke(w, inner, call)
-	}
+	return inner, nil
 }
 
 // routed is where an invocation goes.
@@ -86,56 +138,68 @@ type routed struct {
 	variant   string
 }
 
-// route finds the container of an invocation, or answers why there is none.
-func (p *Platform) route(w http.ResponseWriter, r *http.Request, endpoint string) (routed, bool) {
-	e, variants, found, err := p.invoked(r.Context(), endpoint)
+// serving are the statuses in which endpoints and components answer: what is being updated answers as it was.
+var serving = []string{inService, "Updating", "SystemUpdating", "RollingBack"}
+
+// route finds the container of an invocation, or says why there is none.
+func (p *Platform) route(ctx context.Context, asked invocation) (routed, error) {
+	e, variants, found, err := p.invoked(ctx, asked.endpoint)
 	if err != nil {
-		p.fail(w, r, err)
-		return routed{}, false
+		return routed{}, err
 	}
-	if !found || e.status != inService {
-		refuse(w, "Endpoint %s of account %s not found.", endpoint, p.config.Account)
-		return routed{}, false
+	if !found || !slices.Contains(serving, e.status) {
+		return routed{}, unfit("NO_SUCH_ENDPOINT", "Endpoint %s of account %s not found.", asked.endpoint, p.config.Account)
 	}
-	for _, v := range variants {
-		if v.ModelName != "" {
-			refuse(w, "Endpoint %s runs a model without inference components, which SageMaker does and the local platform does not.", endpoint)
-			return routed{}, false
-		}
+	if err := asked.suits(variants); err != nil {
+		return routed{}, err
 	}
-	name := r.Header.Get(componentHeader)
-	if name == "" {
-		answerRuntimeError(w, http.StatusBadRequest, "ValidationError", map[string]any{
-			"ErrorCode": "INFERENCE_COMPONENT_NAME_MISSING", "Message": "Inference Component Name header is required for endpoints to which you plan to deploy inference components.",
-		})
-		return routed{}, false
-	}
-	c, found, err := p.store.component(r.Context(), name)
-	if err != nil {
-		p.fail(w, r, err)
-		return routed{}, false
-	}
+	name := asked.component()
+	c, found, err := p.store.component(ctx, name)
 	switch {
+	case err != nil:
+		return routed{}, err
 	case !found || c.endpoint != e.name:
-		refuse(w, "Inference Component %s of endpoint %s not found.", name, endpoint)
-		return routed{}, false
-	case c.status != inService:
-		refuse(w, "Inference Component %s is %s and cannot be invoked.", name, c.status)
-		return routed{}, false
+		return routed{}, unfit("", "Inference Component %s of endpoint %s not found.", name, asked.endpoint)
+	case !slices.Contains(serving, c.status):
+		return routed{}, unfit("", "Inference Component %s is %s and cannot be invoked.", name, c.status)
 	}
-	p.brought(r.Context(), c.name)
+	if variant := asked.header.Get("X-Amzn-Sagemaker-Target-Variant"); variant != "" && variant != c.variant {
+		return routed{}, unfit("", "Variant %s not found for Inference Component %s of endpoint %s.", variant, name, asked.endpoint)
+	}
+	p.brought(ctx, c.name)
 	to := routed{base: c.name, variant: c.variant}
 	if c.base != "" {
 		to.base, to.adapter = c.base, c.name
-		if p.faulty(w, c) {
-			return routed{}, false
+		if err := p.faulty(c); err != nil {
+			return routed{}, err
 		}
 	}
-	if to.container, err = p.running(r.Context(), to.base); err != nil {
-		answerRuntimeError(w, http.StatusTooManyRequests, "ModelNotReadyException", map[string]any{"Message": lora.Message(err)})
-		return routed{}, false
+	if to.container, err = p.running(ctx, to.base); err != nil {
+		return routed{}, noCapacity()
 	}
-	return to, true
+	return to, nil
+}
+
+// suits says why an endpoint with these variants cannot take the invocation, or nil.
+func (i invocation) suits(variants []variantShape) error {
+	models := slices.ContainsFunc(variants, func(v variantShape) bool { return v.ModelName != "" })
+	switch {
+	case i.action == queued:
+		return unfit("", "Endpoint %s has no asynchronous inference configuration and does not support InvokeEndpointAsync.", i.endpoint)
+	case i.header.Get("X-Amzn-Sagemaker-Target-Model") != "":
+		return unfit("TARGET_MODEL_HEADER_NOT_SUPPORTED", "Endpoint %s is not a multi-model endpoint and does not support target model header.", i.endpoint)
+	case i.header.Get("X-Amzn-Sagemaker-Target-Container-Hostname") != "":
+		return unfit("", "Endpoint %s is not a multi-container endpoint and does not support target container hostname header.", i.endpoint)
+	case i.header.Get("X-Amzn-Sagemaker-Enable-Explanations") != "":
+		return unfit("", "Endpoint %s has no explainer and does not support enable explanations header.", i.endpoint)
+	case models && i.component() != "":
+		return unfit("", "Inference Component Name header is not allowed for endpoints to which you dont plan to deploy inference components. Please remove the Inference Component Name header and try again.")
+	case models:
+		return unfit("", "Endpoint %s runs a model without inference components, which SageMaker does and the local platform does not.", i.endpoint)
+	case i.component() == "":
+		return unfit("INFERENCE_COMPONENT_NAME_MISSING", "Inference Component Name header is required for endpoints to which you plan to deploy inference components. Please include Inference Component Name header or consider using SageMaker models.")
+	}
+	return nil
 }
 
 // invoked reads an endpoint and its variants.
@@ -146,42 +210,84 @@ func (p *Platform) invoked(ctx context.Context, name string) (e endpointRow, var
 	return e, variants, found, err
 }
 
-// faulty answers for an adapter that is InService and was never loaded. One that the container refused for itself is left to
-// the container, which does not know it.
-func (p *Platform) faulty(w http.ResponseWriter, c componentRow) bool {
+// faulty says why an adapter that is InService was never loaded. One that the container refused for itself is left to the
+// container, which does not know it.
+func (p *Platform) faulty(c componentRow) error {
 	p.mu.Lock()
 	trouble := p.faults[c.name]
 	p.mu.Unlock()
 	if trouble.download != "" {
 		bucket, key, _ := s3URL(trouble.download)
-		refuse(w, "Failed to download model data for inference component %s from bucket %q and key %q. Please ensure that the object exists and is a gzip-compressed tar archive.", c.name, bucket, key)
-		return true
+		return unfit("", "Failed to download model data for inference component %s from bucket %q and key %q. Please ensure that the object exists and is a gzip-compressed tar archive.", c.name, bucket, key)
 	}
 	if trouble.status == http.StatusNotFound && strings.TrimSpace(trouble.message) == `{"detail":"Not Found"}` {
 		// Run-time updating is off: users report the failed registration's own body here (design §8, a belief).
-		p.modelError(w, c.base, trouble.status, trouble.message)
-		return true
+		return p.modelError(c.base, trouble.status, trouble.message)
 	}
-	return false
+	return nil
 }
 
-func (p *Platform) invoke(w http.ResponseWriter, inner *http.Request, to routed) {
+// invoke passes an invocation on and gives the whole answer.
+func (p *Platform) invoke(w http.ResponseWriter, inner *http.Request, asked invocation, to routed) error {
+	if p.config.Faults.Take(fault.InvokeTimeout, asked.endpoint, asked.component()) {
+		return p.tooLate(to.base)
+	}
 	answer := &kept{header: http.Header{}}
-	if broken := serve(to.container, answer, inner); broken != nil {
-		p.modelError(w, to.base, http.StatusInternalServerError, "The container closed the connection.")
-		return
+	switch err := serveWithin(p.config.AnswerWithin, to.container, answer, inner); {
+	case errors.Is(err, errTooLate):
+		return p.tooLate(to.base)
+	case err != nil:
+		return p.noAnswer(asked.endpoint, to.base)
+	case answer.code()/100 != 2:
+		return p.modelError(to.base, answer.code(), answer.body.String())
 	}
-	if answer.code()/100 != 2 {
-		p.modelError(w, to.base, answer.code(), answer.body.String())
-		return
-	}
-	for _, header := range []string{"Content-Type", "X-Amzn-Sagemaker-Custom-Attributes", "X-Amzn-Sagemaker-New-Session-Id", "X-Amzn-Sagemaker-Closed-Session-Id"} {
+	w.Header().Set(variantHeader, to.variant)
+	for _, header := range []string{"Content-Type", attributesHeader, "X-Amzn-Sagemaker-New-Session-Id", "X-Amzn-Sagemaker-Closed-Session-Id"} {
 		if value := answer.header.Get(header); value != "" {
 			w.Header().Set(header, value)
 		}
 	}
 	w.WriteHeader(http.StatusOK)
 	w.Write(answer.body.Bytes())
+	return nil
+}
+
+// invokeStream passes an invocation on and gives the answer as it comes.
+func (p *Platform) invokeStream(w http.ResponseWriter, inner *http.Request, asked invocation, to routed) error {
+	w.Header().Set(variantHeader, to.variant)
+	out := newEventWriter(w)
+	p.spoil(out, asked)
+	err := serveWithin(p.config.StreamWithin, to.container, out, inner)
+	status, refusal := out.finish(err)
+	switch {
+	case status/100 == 2:
+		return nil
+	case status != 0:
+		return p.modelError(to.base, status, refusal)
+	case errors.Is(err, errTooLate):
+		return p.tooLate(to.base)
+	}
+	return p.noAnswer(asked.endpoint, to.base)
+}
+
+// errTooLate is what is met by a container that takes longer than it may.
+var errTooLate = errors.New("container takes too long")
+
+// serveWithin runs a container's handler for as long as it may take, or as the caller waits. The handler may outlive it, and
+// what it then writes is nobody's any more.
+func serveWithin(limit time.Duration, container Container, w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeoutCause(r.Context(), limit, errTooLate)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- serve(container, w, r.WithContext(ctx)) }()
+	select {
+	case err := <-done:
+		if ctx.Err() == nil {
+			return err
+		}
+	case <-ctx.Done():
+	}
+	return context.Cause(ctx)
 }
 
 // serve runs a container's handler and gives what made it break off, if it did.
@@ -193,142 +299,6 @@ func serve(container Container, w http.ResponseWriter, r *http.Request) (broken 
 	}()
 	container.ServeHTTP(w, r)
 	return nil
-}
-
-func (p *Platform) invokeStream(w http.ResponseWriter, inner *http.Request, to routed) {
-	out := &eventWriter{to: w, header: http.Header{}, encoder: eventstream.NewEncoder()}
-	broken := serve(to.container, out, inner)
-	switch {
-	case out.status != 0 && out.status/100 != 2:
-		p.modelError(w, to.base, out.status, out.refusal.String())
-	case broken != nil && out.status == 0:
-		p.modelError(w, to.base, http.StatusInternalServerError, "The container closed the connection.")
-	case broken != nil:
-		_ = out.sendPending()
-		out.exception("ModelStreamError", `{"ErrorCode":"StreamBroken","Message":"The container closed the connection."}`)
-	default:
-		out.WriteHeader(http.StatusOK) // an empty answer is a stream without parts
-		_ = out.sendPending()          // the caller has gone when this fails
-	}
-}
-
-// eventWriter sends what a container writes as PayloadPart events, cut where it flushes (facts §1b.4). An answer that is not
-// 2xx is kept instead.
-type eventWriter struct {
-	to      http.ResponseWriter
-	header  http.Header
-	encoder *eventstream.Encoder
-	status  int
-	pending bytes.Buffer // written and not yet flushed
-	refusal bytes.Buffer
-}
-
-// Header gives the container's headers.
-func (e *eventWriter) Header() http.Header { return e.header }
-
-// WriteHeader begins the stream of a good answer.
-func (e *eventWriter) WriteHeader(status int) {
-	if e.status != 0 {
-		return
-	}
-	e.status = status
-	if status/100 != 2 {
-		return
-	}
-	e.to.Header().Set("Content-Type", "application/vnd.amazon.eventstream")
-	if kind := e.header.Get("Content-Type"); kind != "" {
-		e.to.Header().Set("X-Amzn-Sagemaker-Content-Type", kind)
-	}
-	if attributes := e.header.Get("X-Amzn-Sagemaker-Custom-Attributes"); attributes != "" {
-		e.to.Header().Set("X-Amzn-Sagemaker-Custom-Attributes", attributes)
-	}
-	e.to.WriteHeader(http.StatusOK)
-}
-
-// Write keeps what is written until it is flushed or too much for one event.
-func (e *eventWriter) Write(part []byte) (int, error) {
-	e.WriteHeader(http.StatusOK)
-	if e.status/100 != 2 {
-		return e.refusal.Write(part)
-	}
-	e.pending.Write(part)
-	if e.pending.Len() < maxPart {
-		return len(part), nil
-	}
-	return len(part), e.sendPending()
-}
-
-// FlushError sends what was written as one event, for http.ResponseController.
-func (e *eventWriter) FlushError() error {
-	e.WriteHeader(http.StatusOK)
-	if e.status/100 != 2 {
-		return nil
-	}
-	if e.pending.Len() == 0 {
-		return http.NewResponseController(e.to).Flush()
-	}
-	return e.sendPending()
-}
-
-// Flush is FlushError for containers that look for an http.Flusher.
-func (e *eventWriter) Flush() { _ = e.FlushError() }
-
-func (e *eventWriter) sendPending() error {
-	for e.pending.Len() > 0 {
-		if err := e.send(e.pending.Next(maxPart), "event", "event-type", "PayloadPart", "application/octet-stream"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *eventWriter) exception(kind, payload string) {
-	_ = e.send([]byte(payload), "exception", "exception-type", kind, "application/json")
-}
-
-func (e *eventWriter) send(payload []byte, message, typeName, kind, content string) error {
-	headers := eventstream.Headers{}
-	headers.Set(":message-type", eventstream.StringValue(message))
-	headers.Set(":"+typeName, eventstream.StringValue(kind))
-	headers.Set(":content-type", eventstream.StringValue(content))
-	if err := e.encoder.Encode(e.to, eventstream.Message{Headers: headers, Payload: payload}); err != nil {
-		return err
-	}
-	return http.NewResponseController(e.to).Flush()
-}
-
-// modelError wraps what the container answered (facts §1b.3).
-func (p *Platform) modelError(w http.ResponseWriter, base string, status int, body string) {
-	side := "client"
-	if status >= 500 {
-		side = "server"
-	}
-	group := "/aws/sagemaker/InferenceComponents/" + base
-	answerRuntimeError(w, http.StatusFailedDependency, "ModelError", map[string]any{
-		"Message":            fmt.Sprintf("Received %s error (%d) from model with message %q. See %s in account %s for more information.", side, status, body, group, p.config.Account),
-		"OriginalStatusCode": status, "OriginalMessage": body,
-		"LogStreamArn": "arn:aws:logs:" + p.config.Region + ":" + p.config.Account + ":log-group:" + group,
-	})
-}
-
-func (p *Platform) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, context.Canceled) {
-		return
-	}
-	p.config.Log.ErrorContext(r.Context(), "invocation failed", "err", err)
-	answerRuntimeError(w, http.StatusInternalServerError, "InternalFailure", map[string]any{"Message": "Internal failure."})
-}
-
-func refuse(w http.ResponseWriter, format string, args ...any) {
-	answerRuntimeError(w, http.StatusBadRequest, "ValidationError", map[string]any{"Message": fmt.Sprintf(format, args...)})
-}
-
-// answerRuntimeError writes an error as rest-json services do: its type in a header.
-func answerRuntimeError(w http.ResponseWriter, status int, kind string, body map[string]any) {
-	w.Header().Set("X-Amzn-Errortype", kind)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	io.WriteString(w, encoded(body))
 }
 
 func unlessEmpty(value, otherwise string) string {

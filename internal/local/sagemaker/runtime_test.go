@@ -59,8 +59,8 @@ func TestInvocationsAreRefusedBeforeTheContainer(t *testing.T) {
 	refused(t, "ValidationError", "Endpoint other of account 000000000000 not found")(h.invoke("other", "base", "{}"))
 	refused(t, "ValidationError", "Inference Component other")(h.invoke("e", "other", "{}"))
 	refused(t, "ValidationError", "Inference Component Name header is required")(h.invoke("e", "", "{}"))
-	refused(t, "ValidationError", "6291456")(h.invoke("e", "base", strings.Repeat(" ", 6<<20+1)))
-	if _, err := h.invoke("e", "base", strings.Repeat(" ", 6<<20)); err != nil {
+	refused(t, "ValidationError", "6291456")(h.invoke("e", "base", strings.Repeat(" ", 6_291_457)))
+	if _, err := h.invoke("e", "base", strings.Repeat(" ", 6_291_456)); err != nil {
 		t.Errorf("a body of just 6 MiB: %v", err)
 	}
 }
@@ -88,7 +88,7 @@ func TestModelErrorsCarryWhatTheContainerSaid(t *testing.T) {
 	_, err = h.stream("one", "{}")
 	wantModelError(err, 400, `{"error":"prompt too long"}`)
 	_, err = h.stream("one", "abort")
-	wantModelError(err, 500, "The container closed the connection.")
+	wantModelError(err, 0, "Amazon SageMaker could not get a response from the e endpoint. This can occur when CPU or memory utilization is high. To check your utilization, see Amazon CloudWatch. To fix this problem, use an instance type with more CPU capacity or memory.")
 }
 
 // stream collects the parts of a streamed invocation.
@@ -190,7 +190,7 @@ func TestRefusedAdaptersAreInServiceAndDead(t *testing.T) {
 	}}
 	h := served(t, all)
 	for _, c := range []struct{ name, artifact, code, part string }{
-		{"no-flag", artifact, "ModelError", `{\"detail\":\"Not Found\"}`},
+		{"no-flag", artifact, "ModelError", `with message "{"detail":"Not Found"}".`},
 		{"bad-rank", artifact, "ModelError", "The model `bad-rank` does not exist."},
 		{"no-object", "s3://adapters/none.tar.gz", "ValidationError", `Failed to download model data for inference component no-object from bucket "adapters" and key "none.tar.gz"`},
 	} {

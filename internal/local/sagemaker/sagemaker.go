@@ -11,6 +11,7 @@
 package sagemaker
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -25,6 +26,7 @@ import (
 	"sync"
 	"time"
 
+	"loradeck/internal/local/fault"
 	"loradeck/internal/sqlite"
 )
 
@@ -71,6 +73,10 @@ type Config struct {
 	Log     *slog.Logger
 	Now     func() time.Time // nil means time.Now
 	Pace    time.Duration    // pause before each change of state that comes by itself
+	Faults  *fault.Registry  // what invocations are to meet on purpose; nil is nothing
+
+	AnswerWithin time.Duration // how long a container may take to answer; 0 means SageMaker's 60 s
+	StreamWithin time.Duration // and to stream an answer; 0 means SageMaker's 8 min
 }
 
 // Platform is a control plane with its containers. It is safe for concurrent use.
@@ -83,7 +89,7 @@ type Platform struct {
 
 	mu       sync.Mutex // guards what follows
 	bases    map[string]*base
-	faults   map[string]fault         // of adapters that are InService and cannot answer, by component name
+	faults   map[string]defect        // of adapters that are InService and cannot answer, by component name
 	bringing map[string]chan struct{} // by component name; closed when it has been brought as far as it gets
 }
 
@@ -93,6 +99,8 @@ func Open(ctx context.Context, config Config) (*Platform, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	config.AnswerWithin = cmp.Or(config.AnswerWithin, answersWithin)
+	config.StreamWithin = cmp.Or(config.StreamWithin, streamsWithin)
 	var err error
 	if config.Dir, err = filepath.Abs(config.Dir); err != nil { // containers are told absolute paths only
 		return nil, fmt.Errorf("open control plane: %w", err)
@@ -106,7 +114,7 @@ func Open(ctx context.Context, config Config) (*Platform, error) {
 	}
 	p := &Platform{
 		config: config, store: store{config.DB},
-		bases: map[string]*base{}, faults: map[string]fault{}, bringing: map[string]chan struct{}{},
+		bases: map[string]*base{}, faults: map[string]defect{}, bringing: map[string]chan struct{}{},
 	}
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := p.resume(ctx); err != nil {

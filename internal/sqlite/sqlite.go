@@ -14,7 +14,8 @@ import (
 	"os"
 	"path/filepath"
 
-	_ "modernc.org/sqlite" // registers the driver under the name "sqlite"
+	driver "modernc.org/sqlite" // registers itself under the name "sqlite"
+	codes "modernc.org/sqlite/lib"
 )
 
 // readers is how many connections read at once: enough for a page and its sockets, few enough that their page caches stay
@@ -112,6 +113,12 @@ func (d *DB) Write(ctx context.Context, do func(tx *sql.Tx) error) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// Full reports whether err says that the disk has no room for what was to be written.
+func Full(err error) bool {
+	var failed *driver.Error
+	return errors.As(err, &failed) && failed.Code()&0xff == codes.SQLITE_FULL
 }
 
 // Read gives the readers' connections. They see what is committed; a statement that writes fails.

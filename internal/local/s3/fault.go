@@ -63,6 +63,7 @@ var (
 	errIllegalLocation        = newFault("IllegalLocationConstraintException", 400, "")
 	errIncompleteBody         = newFault("IncompleteBody", 400, "You did not provide the number of bytes specified by the Content-Length HTTP header.")
 	errInternal               = newFault("InternalError", 500, "We encountered an internal error. Please try again.")
+	errDiskFull               = errInternal.saying("The disk that the local platform keeps objects on is full. Free some space and send the request again.")
 	errInvalidArgument        = newFault("InvalidArgument", 400, "Invalid Argument")
 	errInvalidBucketName      = newFault("InvalidBucketName", 400, "The specified bucket is not valid.")
 	errInvalidChunkSize       = newFault("InvalidChunkSizeError", 403, "Only the last chunk is allowed to have a size less than 8192 bytes")

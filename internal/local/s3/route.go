@@ -9,8 +9,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
+
+	"loradeck/internal/sqlite"
 )
 
 // maxKey is the longest key in bytes of UTF-8 (Amazon S3 user guide, object key names).
@@ -222,6 +225,9 @@ func (s *Store) refuse(w http.ResponseWriter, r *http.Request, err error) {
 			s.log.ErrorContext(r.Context(), "object store failed", "op", r.Method+" "+r.URL.Path, "err", err)
 		}
 		f = errInternal
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || sqlite.Full(err) {
+			f = errDiskFull
+		}
 	}
 	if f.status == http.StatusNotModified || r.Method == http.MethodHead {
 		w.WriteHeader(f.status)

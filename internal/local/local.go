@@ -154,6 +154,10 @@ func imageVersion(image string) string {
 // ServeMux would clean away.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	from, signed := scopeOf(r)
+	if r.Method == http.MethodOptions && s.known(r.Host) {
+		s.objects.ServeHTTP(w, r) // a preflight names no service; S3's refusal is the one that developers know
+		return
+	}
 	if why := s.refused(r); why != "" {
 		refuse(w, r, from.service, http.StatusForbidden, accessDenied, why)
 		return

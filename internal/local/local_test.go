@@ -156,6 +156,29 @@ func TestOnlyKnownHostsAndNoForeignPages(t *testing.T) {
 	}
 }
 
+func TestPreflightsAreRefusedAsS3Does(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), nil)
+	const cors, rebound = "CORSResponse: CORS is not enabled for this bucket.", "is not reached under the host"
+	for _, test := range []struct{ path, host, says string }{
+		{"/models/a", "127.0.0.1:8090", cors},
+		{presigned(time.Now()), "127.0.0.1:8090", cors},
+		{"/endpoints/local/invocations", "127.0.0.1:8090", cors},
+		{"/_local/faults", "127.0.0.1:8090", cors},
+		{"/models/a", "evil.example.com", rebound},
+	} {
+		status, header, body := send(t, s, "OPTIONS", test.path, "", "Host", test.host, "Origin", "https://evil.example.com", "Access-Control-Request-Method", "PUT", "Sec-Fetch-Site", "cross-site")
+		if status != 403 || !strings.Contains(body, test.says) {
+			t.Errorf("%s at %s: got %d %s, want %q", test.path, test.host, status, body, test.says)
+		}
+		for name := range header {
+			if strings.HasPrefix(name, "Access-Control-") {
+				t.Errorf("%s at %s: got %s", test.path, test.host, name)
+			}
+		}
+	}
+}
+
 func TestSDKLearnsWhoItIs(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(open(t, t.TempDir(), nil))

@@ -51,11 +51,13 @@ func (f *fault) with(name, value string) *fault {
 
 var (
 	errAccessDenied           = newFault("AccessDenied", 403, "Access Denied")
+	errAccessForbidden        = newFault("AccessForbidden", 403, "CORSResponse: CORS is not enabled for this bucket.")
 	errMalformedAuthorization = newFault("AuthorizationHeaderMalformed", 400, "The authorization header is malformed; the authorization header requires three components: Credential, SignedHeaders, and Signature.")
 	errQueryParameters        = newFault("AuthorizationQueryParametersError", 400, "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
 	errSkewed                 = newFault("RequestTimeTooSkewed", 403, "The difference between the request time and the current time is too large.")
 	errSignature              = newFault("SignatureDoesNotMatch", 403, "The request signature we calculated does not match the signature you provided. Check your key and signing method.")
 	errBadDigest              = newFault("BadDigest", 400, "The Content-MD5 you specified did not match what we received.")
+	errBadRequest             = newFault("BadRequest", 400, "Bad Request")
 	errBucketNotEmpty         = newFault("BucketNotEmpty", 409, "The bucket you tried to delete is not empty")
 	errBucketOwned            = newFault("BucketAlreadyOwnedByYou", 409, "Your previous request to create the named bucket succeeded and you already own it.")
 	errEntityTooLarge         = newFault("EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed size")

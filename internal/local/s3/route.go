@@ -44,6 +44,9 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Store) serve(w http.ResponseWriter, r *http.Request) error {
 	t := targetOf(r)
+	if r.Method == http.MethodOptions {
+		return preflight(r.Header, t)
+	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return errInvalidURI
@@ -69,6 +72,24 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) error {
 		return errInvalidURI
 	}
 	return do(w, r, t)
+}
+
+// preflight refuses a browser's question whether a page of another site may send a request, as S3 does for a bucket without
+// CORS rules (Amazon S3 user guide, troubleshooting CORS). No bucket has rules here: what guards a store on loopback is that
+// no page reaches it. Preflights are never signed, so this comes before signatures.
+func preflight(h http.Header, t target) error {
+	method := h.Get("Access-Control-Request-Method")
+	switch {
+	case h.Get("Origin") == "":
+		return errBadRequest.saying("Insufficient information. Origin request header needed.")
+	case method == "":
+		return errBadRequest.saying("Invalid Access-Control-Request-Method: null")
+	}
+	kind := "BUCKET"
+	if t.key != "" {
+		kind = "OBJECT"
+	}
+	return errAccessForbidden.with("Method", method).with("ResourceType", kind)
 }
 
 // operation finds what a request asks for by its method and the subresource in its query.

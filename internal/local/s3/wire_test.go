@@ -69,6 +69,10 @@ func TestBadRequestsGetS3sErrors(t *testing.T) {
 		{"query not parsable", "GET", "/endpoints/k?a=%zz", "", nil, 400, "InvalidURI"},
 		{"condition", "PUT", "/endpoints/k", "x", []string{"If-None-Match", `"0f"`}, 501, "NotImplemented"},
 		{"encryption key", "PUT", "/endpoints/k", "x", []string{"x-amz-server-side-encryption", "aws:kms"}, 501, "NotImplemented"},
+		{"preflight", "OPTIONS", "/endpoints/there", "", []string{"Origin", "https://a.example", "Access-Control-Request-Method", "PUT"}, 403, "AccessForbidden"},
+		{"preflight of a missing bucket", "OPTIONS", "/no-such-bucket", "", []string{"Origin", "https://a.example", "Access-Control-Request-Method", "GET"}, 403, "AccessForbidden"},
+		{"preflight without an origin", "OPTIONS", "/endpoints/there", "", []string{"Access-Control-Request-Method", "PUT"}, 400, "BadRequest"},
+		{"preflight for nothing", "OPTIONS", "/endpoints/there", "", []string{"Origin", "https://a.example"}, 400, "BadRequest"},
 		{"method", "PATCH", "/endpoints/k", "x", nil, 405, "MethodNotAllowed"},
 		{"method on the service", "PUT", "/", "", nil, 405, "MethodNotAllowed"},
 		{"post on a key", "POST", "/endpoints/k", "", nil, 405, "MethodNotAllowed"},
@@ -104,6 +108,27 @@ func TestBadRequestsGetS3sErrors(t *testing.T) {
 				t.Errorf("got %d %s, want %d %s", status, code, test.status, test.code)
 			}
 		})
+	}
+}
+
+func TestPreflightIsRefusedAsOfABucketWithoutRules(t *testing.T) {
+	t.Parallel()
+	store, client := newStore(t, false)
+	put(t, client, "there", "text")
+	answer := httptest.NewRecorder()
+	request := httptest.NewRequest(http.MethodOptions, "/endpoints/there", nil)
+	request.Header.Set("Origin", "https://a.example")
+	request.Header.Set("Access-Control-Request-Method", "PUT")
+	store.ServeHTTP(answer, request)
+	for _, want := range []string{"<Message>CORSResponse: CORS is not enabled for this bucket.</Message>", "<Method>PUT</Method>", "<ResourceType>OBJECT</ResourceType>"} {
+		if !strings.Contains(answer.Body.String(), want) {
+			t.Errorf("got %s, want %s", answer.Body, want)
+		}
+	}
+	for name := range answer.Header() {
+		if strings.HasPrefix(name, "Access-Control-") {
+			t.Errorf("got %s: a browser would let the page go on", name)
+		}
 	}
 }
 

@@ -197,6 +197,7 @@ func unsupported(h http.Header) bool {
 		"x-amz-copy-source-server-side-encryption-customer-algorithm", "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-write-offset-bytes", "x-amz-object-lock-mode",
 		"x-amz-object-lock-legal-hold", "x-amz-bucket-object-lock-enabled", "x-amz-server-side-encryption-customer-algorithm",
 		"x-amz-grant-read", "x-amz-grant-full-control",
+		"x-amz-checksum-sha512", "x-amz-checksum-md5", "x-amz-checksum-xxhash64", "x-amz-checksum-xxhash3", "x-amz-checksum-xxhash128",
 	} {
 		if h.Get(name) != "" {
 			return true

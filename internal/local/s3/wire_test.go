@@ -69,6 +69,7 @@ func TestBadRequestsGetS3sErrors(t *testing.T) {
 		{"query not parsable", "GET", "/endpoints/k?a=%zz", "", nil, 400, "InvalidURI"},
 		{"condition", "PUT", "/endpoints/k", "x", []string{"If-None-Match", `"0f"`}, 501, "NotImplemented"},
 		{"encryption key", "PUT", "/endpoints/k", "x", []string{"x-amz-server-side-encryption", "aws:kms"}, 501, "NotImplemented"},
+		{"checksum that is not done here", "PUT", "/endpoints/k", "x", []string{"x-amz-checksum-xxhash64", "AAAAAAAAAAA="}, 501, "NotImplemented"},
 		{"preflight", "OPTIONS", "/endpoints/there", "", []string{"Origin", "https://a.example", "Access-Control-Request-Method", "PUT"}, 403, "AccessForbidden"},
 		{"preflight of a missing bucket", "OPTIONS", "/no-such-bucket", "", []string{"Origin", "https://a.example", "Access-Control-Request-Method", "GET"}, 403, "AccessForbidden"},
 		{"preflight without an origin", "OPTIONS", "/endpoints/there", "", []string{"Access-Control-Request-Method", "PUT"}, 400, "BadRequest"},

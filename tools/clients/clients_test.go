@@ -5,6 +5,7 @@
 package clients
 
 import (
+	"bytes"
 	"encoding/pem"
 	"net/http/httptest"
 	"os"
@@ -78,10 +79,32 @@ func TestJavaScriptSDK(t *testing.T) {
 	run(t, 16, `(?m)^# pass (\d+)$`, `(?m)^# skipped [^0]`, "node", "--test", "--test-reporter=tap", "s3_test.mjs")
 }
 
-func TestBoto3(t *testing.T) {
-	python := os.Getenv("CLIENTS_PYTHON")
-	if python == "" {
+// python gives the Python with boto3.
+func python(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("CLIENTS_PYTHON")
+	if path == "" {
 		t.Fatal("CLIENTS_PYTHON names no Python with boto3: run `make test-clients`")
 	}
-	run(t, 12, `(?m)^Ran (\d+) tests`, `skipped=`, python, "-m", "unittest", "-v", "s3_test.py")
+	return path
+}
+
+func TestBoto3(t *testing.T) {
+	run(t, 12, `(?m)^Ran (\d+) tests`, `skipped=`, python(t), "-m", "unittest", "-v", "s3_test.py")
+}
+
+// TestShapesAreBotocores holds that the control plane reads and answers by the service model of botocore as it is installed.
+func TestShapesAreBotocores(t *testing.T) {
+	t.Parallel()
+	cut, err := exec.CommandContext(t.Context(), python(t), "shapes.py").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := os.ReadFile("../../internal/local/sagemaker/shapes.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(cut, held) {
+		t.Error("internal/local/sagemaker/shapes.json is not what tools/clients/shapes.py makes of botocore: make it again, and look at what changed")
+	}
 }

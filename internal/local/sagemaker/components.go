@@ -4,84 +4,83 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"regexp"
+	"slices"
 )
 
-// componentShape is what is kept of CreateInferenceComponent's input.
+// componentShape is what is read of a component; all of what CreateInferenceComponent was sent is kept, and
+// DescribeInferenceComponent gives it back.
 type componentShape struct {
-	Specification *specification `json:",omitempty"`
-	RuntimeConfig *copies        `json:",omitempty"`
+	Specification  *specification
+	Specifications []specification // one for each instance type, instead of Specification
+	RuntimeConfig  *copies
 }
 
 type specification struct {
-	ModelName                   string         `json:",omitempty"`
-	Container                   *specContainer `json:",omitempty"`
-	StartupParameters           *startup       `json:",omitempty"`
-	ComputeResourceRequirements *compute       `json:",omitempty"`
-	BaseInferenceComponentName  string         `json:",omitempty"`
-	DataCacheConfig             *dataCache     `json:",omitempty"`
+	InstanceType                string
+	ModelName                   string
+	Container                   *specContainer
+	ComputeResourceRequirements *compute
+	BaseInferenceComponentName  string
 }
 
 type specContainer struct {
-	Image       string            `json:",omitempty"`
-	ArtifactUrl string            `json:",omitempty"`
-	Environment map[string]string `json:",omitempty"`
-}
-
-type startup struct {
-	ModelDataDownloadTimeoutInSeconds           *int `json:",omitempty"`
-	ContainerStartupHealthCheckTimeoutInSeconds *int `json:",omitempty"`
+	Image       string
+	ArtifactUrl string
+	Environment map[string]string
 }
 
 type compute struct {
-	NumberOfCpuCoresRequired           *float64 `json:",omitempty"`
-	NumberOfAcceleratorDevicesRequired *float64 `json:",omitempty"`
-	MinMemoryRequiredInMb              *int     `json:",omitempty"`
-	MaxMemoryRequiredInMb              *int     `json:",omitempty"`
+	MinMemoryRequiredInMb int
+	MaxMemoryRequiredInMb *int
 }
 
-type dataCache struct{ EnableCaching *bool }
+type copies struct{ CopyCount int }
 
-type copies struct{ CopyCount *int }
-
-// s3Form is where an artifact lies.
-var s3Form = regexp.MustCompile(`^(https|s3)://([^/]+)/?(.*)$`)
+// readComponent reads a body as it is kept. Of several specifications the first counts: there is one machine here.
+func readComponent(body string) (shape componentShape, err error) {
+	err = json.Unmarshal([]byte(body), &shape)
+	if shape.Specification == nil && len(shape.Specifications) > 0 {
+		shape.Specification = &shape.Specifications[0]
+	}
+	return shape, err
+}
 
 func (p *Platform) createComponent(ctx context.Context, in struct {
+	sent
 	componentShape
 	InferenceComponentName string
 	EndpointName           string
 	VariantName            string
 	Tags                   []tag
 }) (any, error) {
-	var c checks
-	c.name(in.InferenceComponentName, "inferenceComponentName", plainName)
-	c.name(in.EndpointName, "endpointName", endpointName)
-	c.checkTags(in.Tags)
-	c.specification(in.Specification)
-	if in.RuntimeConfig != nil {
-		c.present(in.RuntimeConfig.CopyCount != nil, "runtimeConfig.copyCount")
-		c.between(in.RuntimeConfig.CopyCount, 0, 1<<30, "runtimeConfig.copyCount")
-	}
-	if err := c.err(); err != nil {
+	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
-	row := componentRow{name: in.InferenceComponentName, variant: in.VariantName, status: creating, created: p.now()}
+	if (in.Specification == nil) == (in.Specifications == nil) {
+		return nil, invalid("Exactly one of Specification and Specifications must be given for inference component %q.", in.InferenceComponentName)
+	}
+	row := componentRow{name: in.InferenceComponentName, variant: in.VariantName, body: encoded(in.kept()), status: creating, created: p.now()}
 	row.modified = row.created
-	if in.Specification == nil {
-		return nil, invalid("Specification must be given for inference component %q.", in.InferenceComponentName)
-	}
-	if err := p.place(ctx, &row, in.EndpointName, in.VariantName); err != nil {
+	hosted, err := p.place(ctx, &row, in.EndpointName, in.VariantName)
+	if err != nil {
 		return nil, err
 	}
-	kind := p.asBase
-	if in.Specification.BaseInferenceComponentName != "" {
-		kind = p.asAdapter
-	}
-	if err := kind(ctx, &row, &in.componentShape, in.VariantName); err != nil {
+	if err := in.checkTypes(hosted); err != nil {
 		return nil, err
 	}
-	row.body = encoded(in.componentShape)
+	specifications := in.Specifications
+	if in.Specification != nil {
+		specifications = []specification{*in.Specification}
+	}
+	for _, s := range specifications {
+		kind := p.asBase
+		if s.BaseInferenceComponentName != "" {
+			kind = p.asAdapter
+		}
+		if err := kind(ctx, &row, s, in.RuntimeConfig, in.VariantName); err != nil {
+			return nil, err
+		}
+	}
 	arn := p.arn("inference-component", row.name)
 	if err := p.insertComponent(ctx, row, arn, in.Tags); err != nil {
 		return nil, err
@@ -90,74 +89,67 @@ func (p *Platform) createComponent(ctx context.Context, in struct {
 	return struct{ InferenceComponentArn string }{arn}, nil
 }
 
-func (c *checks) specification(s *specification) {
-	if s == nil {
-		return
-	}
-	if s.ModelName != "" {
-		c.name(s.ModelName, "specification.modelName", plainName)
-	}
-	if s.BaseInferenceComponentName != "" {
-		c.name(s.BaseInferenceComponentName, "specification.baseInferenceComponentName", plainName)
-	}
-	if s.Container != nil && s.Container.ArtifactUrl != "" && (len(s.Container.ArtifactUrl) > 1024 || !s3Form.MatchString(s.Container.ArtifactUrl)) {
-		c.fail("'"+s.Container.ArtifactUrl+"'", "specification.container.artifactUrl", "Member must satisfy regular expression pattern: (https|s3)://([^/]+)/?(.*)")
-	}
-	if s.StartupParameters != nil {
-		c.between(s.StartupParameters.ModelDataDownloadTimeoutInSeconds, 60, 3600, "specification.startupParameters.modelDataDownloadTimeoutInSeconds")
-		c.between(s.StartupParameters.ContainerStartupHealthCheckTimeoutInSeconds, 60, 3600, "specification.startupParameters.containerStartupHealthCheckTimeoutInSeconds")
-	}
-	if s.ComputeResourceRequirements != nil {
-		const at = "specification.computeResourceRequirements."
-		c.atLeast(s.ComputeResourceRequirements.NumberOfCpuCoresRequired, 0.25, at+"numberOfCpuCoresRequired")
-		c.atLeast(s.ComputeResourceRequirements.NumberOfAcceleratorDevicesRequired, 1, at+"numberOfAcceleratorDevicesRequired")
-		c.present(s.ComputeResourceRequirements.MinMemoryRequiredInMb != nil, at+"minMemoryRequiredInMb")
-		c.between(s.ComputeResourceRequirements.MinMemoryRequiredInMb, 128, 1<<30, at+"minMemoryRequiredInMb")
-		c.between(s.ComputeResourceRequirements.MaxMemoryRequiredInMb, 128, 1<<30, at+"maxMemoryRequiredInMb")
-	}
-	if s.DataCacheConfig != nil {
-		c.present(s.DataCacheConfig.EnableCaching != nil, "specification.dataCacheConfig.enableCaching")
-	}
-}
-
-// place checks that the endpoint can host components.
-func (p *Platform) place(ctx context.Context, row *componentRow, endpoint, variant string) error {
-	e, variants, err := p.findEndpoint(ctx, endpoint)
-	if err != nil {
-		return err
-	}
-	if e.status != inService {
-		return invalid("Cannot create inference component %q on endpoint %q while it is %s.", p.arn("inference-component", row.name), p.arn("endpoint", e.name), e.status)
-	}
-	row.endpoint = e.name
-	for _, v := range variants {
-		if v.ModelName != "" {
-			return invalid("Inference Components are not supported in this Endpoint. Please make sure this endpoint can deploy inference components.")
+// checkTypes holds several specifications to the instance pools that they are for (facts §1.4).
+func (s componentShape) checkTypes(hosted variantShape) error {
+	types := map[string]bool{}
+	for _, one := range s.Specifications {
+		switch {
+		case one.InstanceType == "" && len(s.Specifications) > 1:
+			return invalid("InstanceType must be given in each of several specifications.")
+		case types[one.InstanceType]:
+			return invalid("Each of the specifications must be for an instance type of its own; %q is given more than once.", one.InstanceType)
+		case one.InstanceType != "" && !slices.ContainsFunc(hosted.InstancePools, func(pool instancePool) bool { return pool.InstanceType == one.InstanceType }):
+			return invalid("Instance type %q of a specification is in none of the instance pools of variant %q.", one.InstanceType, hosted.VariantName)
+		case one.BaseInferenceComponentName != "":
+			return invalid("An inference component with a base takes Specification and no Specifications.")
 		}
-		if variant == v.VariantName {
-			return nil
-		}
-	}
-	if variant != "" {
-		return invalid("Could not find variant %q on endpoint %q.", variant, p.arn("endpoint", e.name))
+		types[one.InstanceType] = true
 	}
 	return nil
 }
 
+// place checks that the endpoint can host components, and gives the variant that is named.
+func (p *Platform) place(ctx context.Context, row *componentRow, endpoint, variant string) (variantShape, error) {
+	e, variants, err := p.findEndpoint(ctx, endpoint)
+	if err != nil {
+		return variantShape{}, err
+	}
+	if e.status != inService {
+		return variantShape{}, invalid("Cannot create inference component %q on endpoint %q while it is %s.", p.arn("inference-component", row.name), p.arn("endpoint", e.name), e.status)
+	}
+	row.endpoint = e.name
+	for _, v := range variants {
+		if v.ModelName != "" {
+			return variantShape{}, invalid("Inference Components are not supported in this Endpoint. Please make sure this endpoint can deploy inference components.")
+		}
+		if variant == v.VariantName {
+			return v, nil
+		}
+	}
+	if variant != "" {
+		return variantShape{}, invalid("Could not find variant %q on endpoint %q.", variant, p.arn("endpoint", e.name))
+	}
+	return variantShape{}, nil
+}
+
 // asBase checks what an ordinary component must have (facts §1.4).
-func (p *Platform) asBase(ctx context.Context, row *componentRow, in *componentShape, variant string) error {
-	s := in.Specification
+func (p *Platform) asBase(ctx context.Context, row *componentRow, s specification, runtime *copies, variant string) error {
+	needs := s.ComputeResourceRequirements
 	switch {
 	case variant == "":
 		return invalid("VariantName must be given for inference component %q.", row.name)
 	case (s.ModelName == "") == (s.Container == nil):
 		return invalid("Exactly one of ModelName and Container must be given for inference component %q.", row.name)
+	case s.Container != nil && s.Container.Image == "":
+		return invalid("Container.Image must be given for inference component %q, which has neither a model nor a base.", row.name)
 	case s.ModelName == "":
 		// The local platform finds the model's files through a Model; SageMaker would take an image and an artifact here too.
 		return invalid("The local platform runs base components from a Model: give ModelName.")
-	case s.ComputeResourceRequirements == nil:
+	case needs == nil:
 		return invalid("ComputeResourceRequirements must be given for inference component %q.", row.name)
-	case in.RuntimeConfig == nil || *in.RuntimeConfig.CopyCount < 1:
+	case needs.MaxMemoryRequiredInMb != nil && *needs.MaxMemoryRequiredInMb < needs.MinMemoryRequiredInMb:
+		return invalid("MaxMemoryRequiredInMb of inference component %q must not be less than MinMemoryRequiredInMb.", row.name)
+	case runtime == nil || runtime.CopyCount < 1:
 		return invalid("RuntimeConfig.CopyCount must be at least 1 for inference component %q.", row.name)
 	}
 	_, err := p.find(ctx, "sm_model", "model", "model", s.ModelName, &modelShape{})
@@ -165,8 +157,7 @@ func (p *Platform) asBase(ctx context.Context, row *componentRow, in *componentS
 }
 
 // asAdapter checks what an adapter component must and must not have (facts §1.4).
-func (p *Platform) asAdapter(ctx context.Context, row *componentRow, in *componentShape, variant string) error {
-	s := in.Specification
+func (p *Platform) asAdapter(ctx context.Context, row *componentRow, s specification, runtime *copies, variant string) error {
 	base, found, err := p.store.component(ctx, s.BaseInferenceComponentName)
 	switch {
 	case err != nil:
@@ -187,7 +178,7 @@ func (p *Platform) asAdapter(ctx context.Context, row *componentRow, in *compone
 		return invalid("An inference component with a base takes neither image nor environment: they are those of the base.")
 	case s.ComputeResourceRequirements != nil:
 		return invalid("ComputeResourceRequirements must not be given for an inference component with a base.")
-	case in.RuntimeConfig != nil:
+	case runtime != nil:
 		return invalid("RuntimeConfig must not be given for an inference component with a base.")
 	}
 	row.base, row.variant = base.name, base.variant
@@ -227,68 +218,66 @@ func (p *Platform) findComponent(ctx context.Context, name string) (componentRow
 	if !found {
 		return row, componentShape{}, invalid("Could not find inference component %q.", p.arn("inference-component", name))
 	}
-	var shape componentShape
-	return row, shape, json.Unmarshal([]byte(row.body), &shape)
+	shape, err := readComponent(row.body)
+	return row, shape, err
 }
 
 func (p *Platform) describeComponent(ctx context.Context, in struct{ InferenceComponentName string }) (any, error) {
-	var c checks
-	c.name(in.InferenceComponentName, "inferenceComponentName", plainName)
-	if err := c.err(); err != nil {
-		return nil, err
-	}
 	row, shape, err := p.findComponent(ctx, in.InferenceComponentName)
 	if err != nil {
 		return nil, err
 	}
-	type container struct {
-		DeployedImage *struct{ SpecifiedImage string } `json:",omitempty"`
-		ArtifactUrl   string                           `json:",omitempty"`
-		Environment   map[string]string                `json:",omitempty"`
+	var kept document
+	if err := json.Unmarshal([]byte(row.body), &kept); err != nil {
+		return nil, err
 	}
-	type summary struct {
-		ModelName                   string     `json:",omitempty"`
-		Container                   *container `json:",omitempty"`
-		StartupParameters           *startup   `json:",omitempty"`
-		ComputeResourceRequirements *compute   `json:",omitempty"`
-		BaseInferenceComponentName  string     `json:",omitempty"`
-		DataCacheConfig             *dataCache `json:",omitempty"`
-	}
-	type runtime struct{ DesiredCopyCount, CurrentCopyCount int }
-	out := struct {
-		InferenceComponentName, InferenceComponentArn, EndpointName, EndpointArn string
-		VariantName                                                              string `json:",omitempty"`
-		FailureReason                                                            string `json:",omitempty"`
-		Specification                                                            summary
-		RuntimeConfig                                                            *runtime `json:",omitempty"`
-		CreationTime, LastModifiedTime                                           moment
-		InferenceComponentStatus                                                 string
-	}{
-		InferenceComponentName: row.name, InferenceComponentArn: p.arn("inference-component", row.name), EndpointName: row.endpoint,
-		EndpointArn: p.arn("endpoint", row.endpoint), VariantName: row.variant, FailureReason: row.reason,
-		CreationTime: row.created, LastModifiedTime: row.modified, InferenceComponentStatus: row.status,
-	}
-	s := shape.Specification
-	out.Specification = summary{
-		ModelName: s.ModelName, StartupParameters: s.StartupParameters, ComputeResourceRequirements: s.ComputeResourceRequirements,
-		BaseInferenceComponentName: s.BaseInferenceComponentName, DataCacheConfig: s.DataCacheConfig,
-	}
-	if s.Container != nil {
-		out.Specification.Container = &container{ArtifactUrl: s.Container.ArtifactUrl}
+	out := p.service.answer("DescribeInferenceComponent", kept)
+	for i, asked := range kept.specifications() {
+		answerImage(asked, out.specifications()[i])
 	}
 	if row.base != "" { // an adapter comes back with its base's compute (facts §1.5)
-		if _, baseShape, err := p.findComponent(ctx, row.base); err == nil {
-			out.Specification.ComputeResourceRequirements = baseShape.Specification.ComputeResourceRequirements
+		if base, found, err := p.store.component(ctx, row.base); err == nil && found {
+			var of document
+			if err := json.Unmarshal([]byte(base.body), &of); err != nil {
+				return nil, err
+			}
+			out.specifications()[0]["ComputeResourceRequirements"] = of.specifications()[0]["ComputeResourceRequirements"]
 		}
 	}
+	delete(out, "RuntimeConfig")
 	if shape.RuntimeConfig != nil {
 		// However many copies are asked for, one container runs here.
-		out.RuntimeConfig = &runtime{DesiredCopyCount: *shape.RuntimeConfig.CopyCount}
+		runtime := map[string]int{"DesiredCopyCount": shape.RuntimeConfig.CopyCount, "CurrentCopyCount": 0}
 		if row.status == inService {
-			out.RuntimeConfig.CurrentCopyCount = *shape.RuntimeConfig.CopyCount
+			runtime["CurrentCopyCount"] = shape.RuntimeConfig.CopyCount
 		}
+		out["RuntimeConfig"] = runtime
+	}
+	out["InferenceComponentName"], out["InferenceComponentArn"] = row.name, p.arn("inference-component", row.name)
+	out["EndpointName"], out["EndpointArn"] = row.endpoint, p.arn("endpoint", row.endpoint)
+	out["InferenceComponentStatus"], out["CreationTime"], out["LastModifiedTime"] = row.status, row.created, row.modified
+	if row.variant != "" {
+		out["VariantName"] = row.variant
+	}
+	if row.reason != "" {
+		out["FailureReason"] = row.reason
 	}
 	return out, nil
+}
+
+// specifications are a component's, however they were given.
+func (d document) specifications() []document {
+	if one := d.within("Specification"); one != nil {
+		return []document{one}
+	}
+	return d.list("Specifications")
+}
+
+// answerImage gives an image as Describe does: as the one that was deployed.
+func answerImage(asked, answered document) {
+	if image, there := asked.within("Container")["Image"]; there {
+		answered.within("Container")["DeployedImage"] = document{"SpecifiedImage": image}
+	}
 }
 
 func (p *Platform) listComponents(ctx context.Context, in struct {
@@ -296,9 +285,6 @@ func (p *Platform) listComponents(ctx context.Context, in struct {
 	EndpointNameEquals string
 	VariantNameEquals  string
 }) (any, error) {
-	if err := in.check([]string{"Name", "CreationTime", "Status"}, []string{inService, creating, "Updating", failed, deleting}); err != nil {
-		return nil, err
-	}
 	all, err := p.store.components(ctx)
 	if err != nil {
 		return nil, err
@@ -327,11 +313,6 @@ func (p *Platform) listComponents(ctx context.Context, in struct {
 }
 
 func (p *Platform) deleteComponent(ctx context.Context, in struct{ InferenceComponentName string }) (any, error) {
-	var c checks
-	c.name(in.InferenceComponentName, "inferenceComponentName", plainName)
-	if err := c.err(); err != nil {
-		return nil, err
-	}
 	row, _, err := p.findComponent(ctx, in.InferenceComponentName)
 	if err != nil {
 		return nil, err

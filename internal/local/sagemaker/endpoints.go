@@ -1,142 +1,147 @@
 package sagemaker
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
+	"errors"
+	"slices"
 )
 
-// configShape is CreateEndpointConfig's input as far as it is kept.
+// configShape is what is read of an endpoint config; all of what CreateEndpointConfig was sent is kept, and
+// DescribeEndpointConfig gives it back.
 type configShape struct {
-	EndpointConfigName     string
-	ProductionVariants     []variantShape
-	ExecutionRoleArn       string    `json:",omitempty"`
-	KmsKeyId               string    `json:",omitempty"`
-	VpcConfig              *vpcShape `json:",omitempty"`
-	EnableNetworkIsolation *bool     `json:",omitempty"`
+	EndpointConfigName       string
+	ProductionVariants       []variantShape
+	ShadowProductionVariants []variantShape
+	ExecutionRoleArn         string
+	MetricsConfig            *struct{ MetricPublishFrequencyInSeconds int }
 }
 
 type variantShape struct {
 	VariantName            string
-	ModelName              string   `json:",omitempty"`
-	InstanceType           string   `json:",omitempty"`
-	InitialInstanceCount   *int     `json:",omitempty"`
-	InitialVariantWeight   *float64 `json:",omitempty"`
-	VolumeSizeInGB         *int     `json:",omitempty"`
-	InferenceAmiVersion    string   `json:",omitempty"`
-	ManagedInstanceScaling *scaling `json:",omitempty"`
-	RoutingConfig          *routing `json:",omitempty"`
+	ModelName              string
+	InstanceType           string
+	InitialInstanceCount   *int
+	InitialVariantWeight   *float64
+	InstancePools          []instancePool
+	ServerlessConfig       *struct{}
+	ManagedInstanceScaling *scaling
+}
 
-	EnableSSMAccess                             *bool `json:",omitempty"`
-	VariantInstanceProvisionTimeoutInSeconds    *int  `json:",omitempty"`
-	ModelDataDownloadTimeoutInSeconds           *int  `json:",omitempty"`
-	ContainerStartupHealthCheckTimeoutInSeconds *int  `json:",omitempty"`
+type instancePool struct {
+	InstanceType      string
+	ModelNameOverride string
+	Priority          int
 }
 
 type scaling struct {
-	Status           string   `json:",omitempty"`
-	MinInstanceCount *int     `json:",omitempty"`
-	MaxInstanceCount *int     `json:",omitempty"`
-	ScaleInPolicy    *scaleIn `json:",omitempty"`
-}
-
-type scaleIn struct {
-	Strategy          string
-	MaximumStepSize   *int `json:",omitempty"`
-	CooldownInMinutes *int `json:",omitempty"`
-}
-
-type routing struct{ RoutingStrategy string }
-
-func (c *checks) variant(v variantShape, at string) {
-	c.name(v.VariantName, at+".variantName", plainName)
-	c.between(v.InitialInstanceCount, 1, 1<<30, at+".initialInstanceCount")
-	c.between(v.VolumeSizeInGB, 1, 512, at+".volumeSizeInGB")
-	c.between(v.VariantInstanceProvisionTimeoutInSeconds, 300, 3600, at+".variantInstanceProvisionTimeoutInSeconds")
-	c.between(v.ModelDataDownloadTimeoutInSeconds, 60, 3600, at+".modelDataDownloadTimeoutInSeconds")
-	c.between(v.ContainerStartupHealthCheckTimeoutInSeconds, 60, 3600, at+".containerStartupHealthCheckTimeoutInSeconds")
-	if v.ManagedInstanceScaling != nil {
-		c.oneOf(v.ManagedInstanceScaling.Status, at+".managedInstanceScaling.status", "ENABLED", "DISABLED")
-		c.between(v.ManagedInstanceScaling.MinInstanceCount, 0, 1<<30, at+".managedInstanceScaling.minInstanceCount")
-		c.between(v.ManagedInstanceScaling.MaxInstanceCount, 1, 1<<30, at+".managedInstanceScaling.maxInstanceCount")
-		if policy := v.ManagedInstanceScaling.ScaleInPolicy; policy != nil {
-			in := at + ".managedInstanceScaling.scaleInPolicy"
-			c.present(policy.Strategy != "", in+".strategy")
-			c.oneOf(policy.Strategy, in+".strategy", "IDLE_RELEASE", "CONSOLIDATION")
-			c.between(policy.MaximumStepSize, 1, 100, in+".maximumStepSize")
-			c.between(policy.CooldownInMinutes, 5, 1440, in+".cooldownInMinutes")
-		}
-	}
-	if v.RoutingConfig != nil {
-		c.present(v.RoutingConfig.RoutingStrategy != "", at+".routingConfig.routingStrategy")
-		c.oneOf(v.RoutingConfig.RoutingStrategy, at+".routingConfig.routingStrategy", "LEAST_OUTSTANDING_REQUESTS", "RANDOM")
-	}
+	MinInstanceCount *int
+	MaxInstanceCount *int
 }
 
 func (p *Platform) createEndpointConfig(ctx context.Context, in struct {
+	sent
 	configShape
 	Tags []tag
 }) (any, error) {
-	var c checks
-	c.name(in.EndpointConfigName, "endpointConfigName", endpointName)
-	c.present(len(in.ProductionVariants) > 0, "productionVariants")
-	c.role(in.ExecutionRoleArn, "executionRoleArn")
-	c.vpc(in.VpcConfig)
-	c.checkTags(in.Tags)
-	if len(in.ProductionVariants) > 10 {
-		c.fail("'…'", "productionVariants", "Member must have length less than or equal to 10")
-	}
-	for i, v := range in.ProductionVariants {
-		c.variant(v, fmt.Sprintf("productionVariants.%d.member", i+1))
-	}
-	if err := c.err(); err != nil {
+	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
-	for _, v := range in.ProductionVariants {
-		switch {
-		case v.ModelName == "" && in.ExecutionRoleArn == "":
-			return nil, invalid("ExecutionRoleArn is required when a production variant has no model.")
-		case v.ModelName != "" && v.ManagedInstanceScaling != nil:
-			return nil, invalid("ManagedInstanceScaling is supported only for production variants that host inference components.")
-		case v.ModelName != "":
-			if _, err := p.find(ctx, "sm_model", "model", "model", v.ModelName, &modelShape{}); err != nil {
-				return nil, err
+	if err := p.checkConfig(ctx, in.configShape); err != nil {
+		return nil, err
+	}
+	kept := in.kept()
+	kept.unless("EnableNetworkIsolation", false)
+	for _, list := range []string{"ProductionVariants", "ShadowProductionVariants"} {
+		for _, v := range kept.list(list) {
+			v.unless("InitialVariantWeight", 1)
+			if policy := v.within("ManagedInstanceScaling").within("ScaleInPolicy"); policy != nil {
+				policy.unless("CooldownInMinutes", 20) // facts §1.10
 			}
 		}
 	}
 	arn := p.arn("endpoint-config", in.EndpointConfigName)
-	if err := p.createNamed(ctx, "sm_endpoint_config", "endpoint configuration", in.EndpointConfigName, arn, encoded(in.configShape), in.Tags); err != nil {
+	if err := p.createNamed(ctx, "sm_endpoint_config", "endpoint configuration", in.EndpointConfigName, arn, encoded(kept), in.Tags); err != nil {
 		return nil, err
 	}
 	return struct{ EndpointConfigArn string }{arn}, nil
 }
 
-func (p *Platform) endpointConfig(ctx context.Context, name string, into *configShape) (named, error) {
+// publishFrequencies are in seconds; the service model has them in words only (facts §1.10).
+var publishFrequencies = []int{10, 30, 60, 120, 180, 240, 300}
+
+// checkConfig holds a config to what the service model does not say, or only in words (facts §1.8, §1.10).
+func (p *Platform) checkConfig(ctx context.Context, c configShape) error {
+	if len(c.ShadowProductionVariants) > 0 && len(c.ShadowProductionVariants)+len(c.ProductionVariants) > 2 {
+		return invalid("With ShadowProductionVariants there can be one production variant and one shadow variant only.")
+	}
+	if m := c.MetricsConfig; m != nil && m.MetricPublishFrequencyInSeconds != 0 && !slices.Contains(publishFrequencies, m.MetricPublishFrequencyInSeconds) {
+		return invalid("MetricPublishFrequencyInSeconds is %d; it can be one of %v.", m.MetricPublishFrequencyInSeconds, publishFrequencies)
+	}
+	names := map[string]bool{}
+	for _, v := range slices.Concat(c.ProductionVariants, c.ShadowProductionVariants) {
+		if names[v.VariantName] {
+			return invalid("Variant names must be unique in an endpoint configuration; %q is given more than once.", v.VariantName)
+		}
+		names[v.VariantName] = true
+		if v.ModelName == "" && c.ExecutionRoleArn == "" {
+			return invalid("ExecutionRoleArn is required when a production variant has no model.")
+		}
+		if err := p.checkVariant(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Platform) checkVariant(ctx context.Context, v variantShape) error {
+	scaling := v.ManagedInstanceScaling
+	switch {
+	case v.InstanceType != "" && v.InstancePools != nil:
+		return invalid("InstanceType and InstancePools exclude each other; variant %q has both.", v.VariantName)
+	case v.ServerlessConfig != nil && (v.InstanceType != "" || v.InstancePools != nil || v.InitialInstanceCount != nil):
+		return invalid("ServerlessConfig excludes InstanceType, InstancePools and InitialInstanceCount; variant %q has both.", v.VariantName)
+	case scaling == nil:
+	case v.ModelName != "":
+		return invalid("ManagedInstanceScaling is supported only for production variants that host inference components.")
+	case scaling.MinInstanceCount != nil && *scaling.MinInstanceCount == 0 && p.config.Region == "eu-west-3":
+		return invalid("MinInstanceCount must be at least 1 in region %s.", p.config.Region) // reported of this region, fine in us-east-1
+	case scaling.MinInstanceCount != nil && scaling.MaxInstanceCount != nil && *scaling.MinInstanceCount > *scaling.MaxInstanceCount:
+		return invalid("MinInstanceCount of variant %q must not be greater than MaxInstanceCount.", v.VariantName)
+	}
+	models := []string{v.ModelName}
+	for _, pool := range v.InstancePools {
+		models = append(models, pool.ModelNameOverride)
+	}
+	for _, name := range models {
+		if name == "" {
+			continue
+		}
+		if _, err := p.find(ctx, "sm_model", "model", "model", name, &modelShape{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Platform) endpointConfig(ctx context.Context, name string, into any) (named, error) {
 	return p.find(ctx, "sm_endpoint_config", "endpoint configuration", "endpoint-config", name, into)
 }
 
 func (p *Platform) describeEndpointConfig(ctx context.Context, in struct{ EndpointConfigName string }) (any, error) {
-	var c checks
-	c.name(in.EndpointConfigName, "endpointConfigName", endpointName)
-	if err := c.err(); err != nil {
+	var kept document
+	row, err := p.endpointConfig(ctx, in.EndpointConfigName, &kept)
+	if err != nil {
 		return nil, err
 	}
-	var out struct {
-		configShape
-		CreationTime      moment
-		EndpointConfigArn string
-	}
-	row, err := p.endpointConfig(ctx, in.EndpointConfigName, &out.configShape)
-	out.CreationTime, out.EndpointConfigArn = row.created, p.arn("endpoint-config", row.name)
-	return out, err
+	out := p.service.answer("DescribeEndpointConfig", kept)
+	out["EndpointConfigArn"], out["CreationTime"] = p.arn("endpoint-config", row.name), row.created
+	return out, nil
 }
 
 func (p *Platform) listEndpointConfigs(ctx context.Context, in filter) (any, error) {
-	in.LastModifiedTimeAfter, in.LastModifiedTimeBefore, in.StatusEquals = nil, nil, "" // it has none of these
-	if err := in.check([]string{"Name", "CreationTime"}, nil); err != nil {
-		return nil, err
-	}
 	rows, err := p.store.allNamed(ctx, "sm_endpoint_config")
 	if err != nil {
 		return nil, err
@@ -157,11 +162,6 @@ func (p *Platform) listEndpointConfigs(ctx context.Context, in filter) (any, err
 }
 
 func (p *Platform) deleteEndpointConfig(ctx context.Context, in struct{ EndpointConfigName string }) (any, error) {
-	var c checks
-	c.name(in.EndpointConfigName, "endpointConfigName", endpointName)
-	if err := c.err(); err != nil {
-		return nil, err
-	}
 	row, err := p.endpointConfig(ctx, in.EndpointConfigName, &configShape{})
 	if err != nil {
 		return nil, err
@@ -170,26 +170,30 @@ func (p *Platform) deleteEndpointConfig(ctx context.Context, in struct{ Endpoint
 }
 
 func (p *Platform) createEndpoint(ctx context.Context, in struct {
+	sent
 	EndpointName       string
 	EndpointConfigName string
 	Tags               []tag
 }) (any, error) {
-	var c checks
-	c.name(in.EndpointName, "endpointName", endpointName)
-	c.name(in.EndpointConfigName, "endpointConfigName", endpointName)
-	c.checkTags(in.Tags)
-	if err := c.err(); err != nil {
+	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
-	var config configShape
-	if _, err := p.endpointConfig(ctx, in.EndpointConfigName, &config); err != nil {
+	var config document
+	found, err := p.endpointConfig(ctx, in.EndpointConfigName, &config)
+	if err != nil {
 		return nil, err
+	}
+	variants := encoded(config["ProductionVariants"])
+	settings := p.service.answer("DescribeEndpoint", config)
+	delete(settings, "ProductionVariants")
+	if policy, there := in.whole["DeploymentConfig"]; there {
+		settings["LastDeploymentConfig"] = policy
 	}
 	arn, now := p.arn("endpoint", in.EndpointName), p.now()
-	row := endpointRow{name: in.EndpointName, config: config.EndpointConfigName, status: creating, created: now, modified: now}
-	err := p.store.write(ctx, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, "INSERT INTO sm_endpoint ("+endpointColumns+") VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
-			row.name, row.config, encoded(config.ProductionVariants), row.status, now, now)
+	row := endpointRow{name: in.EndpointName, config: found.name, variants: variants, settings: encoded(settings), status: creating, created: now, modified: now}
+	err = p.store.write(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, "INSERT INTO sm_endpoint ("+endpointColumns+") VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+			row.name, row.config, row.variants, row.settings, row.status, now, now)
 		if err != nil {
 			return err
 		}
@@ -233,48 +237,78 @@ func (p *Platform) findEndpoint(ctx context.Context, name string) (endpointRow, 
 }
 
 func (p *Platform) describeEndpoint(ctx context.Context, in struct{ EndpointName string }) (any, error) {
-	var c checks
-	c.name(in.EndpointName, "endpointName", endpointName)
-	if err := c.err(); err != nil {
-		return nil, err
-	}
 	row, _, err := p.findEndpoint(ctx, in.EndpointName)
 	if err != nil {
 		return nil, err
 	}
-	var variants []variantShape
-	if err := json.Unmarshal([]byte(row.variants), &variants); err != nil {
+	var config document
+	var variants []any
+	if err := errors.Join(json.Unmarshal([]byte(row.settings), &config), json.Unmarshal([]byte(row.variants), &variants)); err != nil {
 		return nil, err
 	}
-	type summary struct {
-		VariantName            string
-		CurrentWeight          *float64 `json:",omitempty"`
-		DesiredWeight          *float64 `json:",omitempty"`
-		CurrentInstanceCount   *int     `json:",omitempty"`
-		DesiredInstanceCount   *int     `json:",omitempty"`
-		ManagedInstanceScaling *scaling `json:",omitempty"`
-		RoutingConfig          *routing `json:",omitempty"`
+	config["ProductionVariants"] = variants
+	out := p.service.answer("DescribeEndpoint", config)
+	for _, list := range []string{"ProductionVariants", "ShadowProductionVariants"} {
+		if all := config.list(list); len(all) > 0 {
+			out[list] = p.variantSummaries(all)
+		}
 	}
-	out := struct {
-		EndpointName, EndpointArn, EndpointConfigName, EndpointStatus string
-		ProductionVariants                                            []summary `json:",omitempty"`
-		CreationTime, LastModifiedTime                                moment
-	}{row.name, p.arn("endpoint", row.name), row.config, row.status, nil, row.created, row.modified}
-	for _, v := range variants {
-		out.ProductionVariants = append(out.ProductionVariants, summary{
-			v.VariantName, v.InitialVariantWeight, v.InitialVariantWeight, v.InitialInstanceCount, v.InitialInstanceCount, v.ManagedInstanceScaling, v.RoutingConfig,
-		})
+	if capture := config.within("DataCaptureConfig"); capture != nil {
+		out["DataCaptureConfig"] = captureSummary(capture)
 	}
+	out["EndpointName"], out["EndpointArn"], out["EndpointConfigName"] = row.name, p.arn("endpoint", row.name), row.config
+	out["EndpointStatus"], out["CreationTime"], out["LastModifiedTime"] = row.status, row.created, row.modified
 	return out, nil
 }
 
-// endpointStatuses are those of the service model's EndpointStatus.
-var endpointStatuses = []string{"OutOfService", "Creating", "Updating", "SystemUpdating", "RollingBack", "InService", "Deleting", "Failed", "UpdateRollbackFailed"}
+// variantSummaries gives variants as DescribeEndpoint does: what is wished and what is there are the same here.
+func (p *Platform) variantSummaries(variants []document) []any {
+	summaries := make([]any, len(variants))
+	for i, v := range variants {
+		summary, _ := p.service.Shapes["ProductionVariantSummary"].cut(map[string]any(v)).(map[string]any)
+		for from, to := range map[string]string{"InitialVariantWeight": "Weight", "InitialInstanceCount": "InstanceCount", "ServerlessConfig": "ServerlessConfig"} {
+			if value, there := v[from]; there {
+				summary["Current"+to], summary["Desired"+to] = value, value
+			}
+		}
+		if pools := v.list("InstancePools"); len(pools) > 0 {
+			summary["InstancePools"] = poolSummaries(pools, v["InitialInstanceCount"])
+		}
+		summaries[i] = summary
+	}
+	return summaries
+}
+
+// poolSummaries has all instances in the pool of the first priority: here it always has capacity.
+func poolSummaries(pools []document, count any) []document {
+	priority := func(pool document) float64 { n, _ := pool["Priority"].(float64); return n }
+	first := slices.MinFunc(pools, func(a, b document) int { return cmp.Compare(priority(a), priority(b)) })
+	summaries := make([]document, len(pools))
+	for i, pool := range pools {
+		summaries[i] = document{"InstanceType": pool["InstanceType"], "CurrentInstanceCount": 0}
+		if count != nil && pool["InstanceType"] == first["InstanceType"] {
+			summaries[i]["CurrentInstanceCount"] = count
+		}
+	}
+	return summaries
+}
+
+// captureSummary gives data capture as DescribeEndpoint does.
+func captureSummary(capture document) document {
+	out := document{
+		"EnableCapture": capture["EnableCapture"] == true, "CaptureStatus": "Stopped", "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
+		"DestinationS3Uri": capture["DestinationS3Uri"], "KmsKeyId": "",
+	}
+	if out["EnableCapture"] == true {
+		out["CaptureStatus"] = "Started"
+	}
+	if key, there := capture["KmsKeyId"]; there {
+		out["KmsKeyId"] = key
+	}
+	return out
+}
 
 func (p *Platform) listEndpoints(ctx context.Context, in filter) (any, error) {
-	if err := in.check([]string{"Name", "CreationTime", "Status"}, endpointStatuses); err != nil {
-		return nil, err
-	}
 	rows, err := p.store.endpoints(ctx)
 	if err != nil {
 		return nil, err
@@ -295,11 +329,6 @@ func (p *Platform) listEndpoints(ctx context.Context, in filter) (any, error) {
 }
 
 func (p *Platform) deleteEndpoint(ctx context.Context, in struct{ EndpointName string }) (any, error) {
-	var c checks
-	c.name(in.EndpointName, "endpointName", endpointName)
-	if err := c.err(); err != nil {
-		return nil, err
-	}
 	row, _, err := p.findEndpoint(ctx, in.EndpointName)
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ var (
 // check holds an invocation to the limits and patterns of the service model, and tells all that is wrong at once. That values
 // which the model calls sensitive are left out is seen in aws/aws-sdk-js#4203.
 func (i invocation) check() error {
-	var c checks
+	var wrong violations
 	known := append(append([]field{}, fields...), actionFields[i.action]...)
 	if i.action != queued {
 		known = append(known, answeredFields...)
@@ -81,20 +81,20 @@ func (i invocation) check() error {
 			value, there = i.header.Get(f.header), len(i.header.Values(f.header)) > 0
 		}
 		if there {
-			c.field(f, value)
+			wrong.field(f, value)
 		}
 	}
 	if most := i.action.limit(); int64(len(i.body)) > most {
-		c.secret("body", fmt.Sprintf("Member must have length less than or equal to %d", most))
+		wrong.secret("body", fmt.Sprintf("Member must have length less than or equal to %d", most))
 	}
-	return asValidationError(c.err())
+	return asValidationError(wrong.err())
 }
 
 // field checks a string that is there.
-func (c *checks) field(f field, value string) {
-	fail := func(constraint string) { c.fail("'"+value+"'", f.member, constraint) }
+func (v *violations) field(f field, value string) {
+	fail := func(constraint string) { v.add(value, f.member, constraint) }
 	if f.secret {
-		fail = func(constraint string) { c.secret(f.member, constraint) }
+		fail = func(constraint string) { v.secret(f.member, constraint) }
 	}
 	if len(value) < f.least {
 		fail(fmt.Sprintf("Member must have length greater than or equal to %d", f.least))
@@ -108,6 +108,6 @@ func (c *checks) field(f field, value string) {
 }
 
 // secret tells what is wrong with a member without its value.
-func (c *checks) secret(member, constraint string) {
-	c.wrong = append(c.wrong, fmt.Sprintf("Value at '%s' failed to satisfy constraint: %s", member, constraint))
+func (v *violations) secret(member, constraint string) {
+	v.tell(fmt.Sprintf("Value at '%s' failed to satisfy constraint: %s", member, constraint))
 }

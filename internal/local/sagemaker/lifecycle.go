@@ -3,7 +3,6 @@ package sagemaker
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -119,8 +118,7 @@ func (p *Platform) bring(ctx context.Context, c componentRow) {
 		return
 	}
 	log := p.config.Log.With("component", c.name)
-	var shape componentShape
-	err := json.Unmarshal([]byte(c.body), &shape)
+	shape, err := readComponent(c.body)
 	switch {
 	case c.base == "": // even with an unreadable body: adapters wait for its outcome
 		err = p.startBase(ctx, c, shape)
@@ -175,12 +173,9 @@ func (p *Platform) runModel(ctx context.Context, c componentRow, shape component
 	} else if err != nil {
 		return nil, err
 	}
-	container := model.PrimaryContainer
-	if container == nil {
-		container = &model.Containers[0]
-	}
+	container := model.containers()[0]
 	dir := p.modelDir(c)
-	if err := p.fetchModel(ctx, *container, dir); err != nil {
+	if err := p.fetchModel(ctx, container, dir); err != nil {
 		return nil, err
 	}
 	return p.config.Run(ctx, ContainerSpec{Name: c.name, ModelDir: dir, Image: container.Image, Environment: container.Environment})

@@ -31,18 +31,6 @@ type listed struct {
 	Status   string
 }
 
-func (f filter) check(sorts []string, statuses []string) error {
-	var c checks
-	c.between(f.MaxResults, 1, 100, "maxResults")
-	c.oneOf(f.SortBy, "sortBy", sorts...)
-	c.oneOf(f.SortOrder, "sortOrder", "Ascending", "Descending")
-	c.oneOf(f.StatusEquals, "statusEquals", statuses...)
-	if f.NameContains != "" && (len(f.NameContains) > 63 || !containsName.MatchString(f.NameContains)) {
-		c.fail("'"+f.NameContains+"'", "nameContains", "Member must satisfy regular expression pattern: [a-zA-Z0-9-]+")
-	}
-	return c.err()
-}
-
 func (f filter) keeps(l listed) bool {
 	before := func(bound *moment, at moment) bool { return bound == nil || at < *bound }
 	after := func(bound *moment, at moment) bool { return bound == nil || at > *bound }

@@ -81,11 +81,12 @@ type Config struct {
 
 // Platform is a control plane with its containers. It is safe for concurrent use.
 type Platform struct {
-	config Config
-	store  store
-	ctx    context.Context // of work that goes on after a request
-	stop   context.CancelFunc
-	work   sync.WaitGroup
+	config  Config
+	service *service
+	store   store
+	ctx     context.Context // of work that goes on after a request
+	stop    context.CancelFunc
+	work    sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows
 	bases    map[string]*base
@@ -112,8 +113,12 @@ func Open(ctx context.Context, config Config) (*Platform, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open control plane: %w", err)
 	}
+	shapes, err := readService(shapesText)
+	if err != nil {
+		return nil, fmt.Errorf("open control plane: %w", err)
+	}
 	p := &Platform{
-		config: config, store: store{config.DB},
+		config: config, service: shapes, store: store{config.DB},
 		bases: map[string]*base{}, faults: map[string]defect{}, bringing: map[string]chan struct{}{},
 	}
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))

@@ -29,8 +29,8 @@ type named struct {
 }
 
 type endpointRow struct {
-	name, config, variants, status string
-	created, modified              moment
+	name, config, variants, settings, status string
+	created, modified                        moment
 }
 
 type componentRow struct {
@@ -59,10 +59,10 @@ func (s store) endpoint(ctx context.Context, name string) (row endpointRow, foun
 	return row, err == nil, unlessMissing(err)
 }
 
-const endpointColumns = "name, config, variants, status, created_at, modified_at"
+const endpointColumns = "name, config, variants, settings, status, created_at, modified_at"
 
 func scanEndpoint(scan func(...any) error, e *endpointRow) error {
-	return scan(&e.name, &e.config, &e.variants, &e.status, &e.created, &e.modified)
+	return scan(&e.name, &e.config, &e.variants, &e.settings, &e.status, &e.created, &e.modified)
 }
 
 func (s store) endpoints(ctx context.Context) ([]endpointRow, error) {

@@ -40,7 +40,7 @@ func TestInputsAreHeldToTheServiceModel(t *testing.T) {
 		{"a tag's value has 256 characters", "CreateModel", fmt.Sprintf(tagged, `{"Key":"k","Value":"`+strings.Repeat("值", 257)+`"}`), "less than or equal to 256"},
 		{"a page of tags has at least 50", "ListTags", fmt.Sprintf(arn, `"MaxResults":10`), "'10' at 'maxResults'"},
 		{"some tag is deleted", "DeleteTags", fmt.Sprintf(arn, `"TagKeys":[]`), "at 'tagKeys'"},
-		{"an ARN is whole", "ListTags", `{"ResourceArn":"model/m"}`, "Could not find resource"},
+		{"an ARN is whole", "ListTags", `{"ResourceArn":"model/m"}`, "Value 'model/m' at 'resourceArn' failed to satisfy constraint: Member must satisfy regular expression pattern: arn:aws"},
 		{"an ARN is of this place", "ListTags", `{"ResourceArn":"arn:aws:sagemaker:eu-west-3:000000000000:model/m"}`, "Could not find resource"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {

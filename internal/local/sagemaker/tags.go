@@ -3,46 +3,26 @@ package sagemaker
 import (
 	"context"
 	"database/sql"
-	"fmt"
-	"math"
-	"regexp"
 	"strings"
-	"unicode/utf8"
 )
 
-type tag struct {
-	Key   string
-	Value *string // required, and may be empty
-}
+type tag struct{ Key, Value string }
 
-const maxTags = 50 // of a call, and of a resource
+const maxTags = 50 // of a resource; a call has no more either
 
-var tagForm = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
-
-// checkTags holds tags to the limits of facts §1.3.
-func (c *checks) checkTags(tags []tag) {
-	if len(tags) > maxTags {
-		c.fail(fmt.Sprintf("'[%d tags]'", len(tags)), "tags", "Member must have length less than or equal to 50")
-	}
-	for i, t := range tags {
-		key, value := fmt.Sprintf("tags.%d.member.key", i+1), fmt.Sprintf("tags.%d.member.value", i+1)
-		switch {
-		case t.Key == "":
-			c.fail("null", key, "Member must not be null")
-		case utf8.RuneCountInString(t.Key) > 128:
-			c.fail("'"+t.Key+"'", key, "Member must have length less than or equal to 128")
-		case !tagForm.MatchString(t.Key) || strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
-			c.fail("'"+t.Key+"'", key, `Member must satisfy regular expression pattern: ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)`)
+// checkTags holds tags to what the service model only says in words: keys are unique, and those of AWS are its own.
+func checkTags(tags []tag) error {
+	given := map[string]bool{}
+	for _, t := range tags {
+		if strings.HasPrefix(strings.ToLower(t.Key), "aws:") {
+			return invalid("The tag key %q begins with aws:, which is reserved for AWS.", t.Key)
 		}
-		switch {
-		case t.Value == nil:
-			c.fail("null", value, "Member must not be null")
-		case utf8.RuneCountInString(*t.Value) > 256:
-			c.fail("'"+*t.Value+"'", value, "Member must have length less than or equal to 256")
-		case !tagForm.MatchString(*t.Value):
-			c.fail("'"+*t.Value+"'", value, `Member must satisfy regular expression pattern: ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)`)
+		if given[t.Key] {
+			return invalid("Tag keys must be unique; %q is given more than once.", t.Key)
 		}
+		given[t.Key] = true
 	}
+	return nil
 }
 
 // resource checks that an ARN names something that is here, and gives it as its tags are kept: names in ARNs are in lower case.
@@ -74,11 +54,7 @@ func (p *Platform) addTags(ctx context.Context, in struct {
 	ResourceArn string
 	Tags        []tag
 }) (any, error) {
-	var c checks
-	c.present(in.ResourceArn != "", "resourceArn")
-	c.present(in.Tags != nil, "tags")
-	c.checkTags(in.Tags)
-	if err := c.err(); err != nil {
+	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
 	var arn string
@@ -114,12 +90,6 @@ func (p *Platform) listTags(ctx context.Context, in struct {
 	NextToken   string
 	MaxResults  *int
 }) (any, error) {
-	var c checks
-	c.present(in.ResourceArn != "", "resourceArn")
-	c.between(in.MaxResults, maxTags, math.MaxInt32, "maxResults")
-	if err := c.err(); err != nil {
-		return nil, err
-	}
 	arn, err := p.resource(ctx, in.ResourceArn)
 	if err != nil {
 		return nil, err
@@ -135,15 +105,6 @@ func (p *Platform) deleteTags(ctx context.Context, in struct {
 	ResourceArn string
 	TagKeys     []string
 }) (any, error) {
-	var c checks
-	c.present(in.ResourceArn != "", "resourceArn")
-	c.present(in.TagKeys != nil, "tagKeys")
-	if in.TagKeys != nil && (len(in.TagKeys) < 1 || len(in.TagKeys) > maxTags) {
-		c.fail(fmt.Sprintf("'[%d keys]'", len(in.TagKeys)), "tagKeys", "Member must have length between 1 and 50")
-	}
-	if err := c.err(); err != nil {
-		return nil, err
-	}
 	arn, err := p.resource(ctx, in.ResourceArn)
 	if err != nil {
 		return nil, err

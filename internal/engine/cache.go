@@ -5,7 +5,9 @@ package engine
 type sequence struct {
 	adapter      *adapter // nil is the base
 	keys, values [][]float32
-	length       int // positions
+	length       int      // positions
+	rounder      *rounder // nil rounds nothing
+	broken       bool     // its inputs are no numbers
 }
 
 func newSequence(layers int, a *adapter) *sequence {

@@ -35,6 +35,7 @@ type Engine struct {
 	waiting  []*run
 	stats    Stats
 	closed   error // why nothing is taken any more
+	prefixes prefixes
 }
 
 // Open reads a Hugging Face directory — config.json, tokenizer.json, the weights, and generation_config.json and a chat
@@ -266,6 +267,8 @@ func (e *Engine) admit(ctx context.Context, request Request) (*run, error) {
 		}
 	}
 	r.sequence = newSequence(len(e.model.layers), a)
+	r.sequence.rounder, r.sequence.broken = newRounder(request.Trouble.Rounding), request.Trouble.NaN
+	e.prefixes.reuse(r)
 	e.waiting = append(e.waiting, r)
 	e.signal()
 	return r, nil

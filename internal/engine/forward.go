@@ -23,15 +23,24 @@ func (m *model) forward(rows []row, s *scratch) [][]float32 {
 	for i := range m.layers {
 		l := &m.layers[i]
 		m.normalize(h, x, l.inputNorm)
+		blur(rows, h, c.hidden)
 		m.linear(i, h, n, s, projection{queryTarget, query}, projection{keyTarget, key}, projection{valueTarget, value})
+		blur(rows, query, queryWidth)
+		blur(rows, key, keyWidth)
+		blur(rows, value, keyWidth)
 		m.attend(i, rows, s)
+		blur(rows, attended, queryWidth)
 		m.linear(i, attended, n, s, projection{outputTarget, h})
 		add(x, h)
+		blur(rows, x, c.hidden)
 		m.normalize(h, x, l.postNorm)
+		blur(rows, h, c.hidden)
 		m.linear(i, h, n, s, projection{gateTarget, gate}, projection{upTarget, up})
 		m.pool.Run(len(gate), 64, 8*len(gate), func(lo, hi int) { kernel.SiLUMul(gate[lo:hi], up[lo:hi]) })
+		blur(rows, gate, c.inner)
 		m.linear(i, gate, n, s, projection{downTarget, h})
 		add(x, h)
+		blur(rows, x, c.hidden)
 	}
 	for i, r := range rows {
 		r.sequence.length = s.positions[i] + 1
@@ -42,6 +51,9 @@ func (m *model) forward(rows []row, s *scratch) [][]float32 {
 // embed looks a row's token up, in the base and in its adapter.
 func (m *model) embed(x []float32, r row, s *scratch) {
 	m.embedding.Row(x, r.token)
+	if r.sequence.broken {
+		x[0] = float32(math.NaN()) // the first norm spreads it
+	}
 	a := r.sequence.adapter
 	if a == nil || a.embedding.rank == 0 {
 		return
@@ -199,8 +211,15 @@ func (m *model) logits(rows []row, s *scratch) [][]float32 {
 			m.addDelta(&g.adapter.head, g, logits, s.h, s)
 		}
 	}
-	for i := range wanted {
-		s.result = append(s.result, logits[i*c.vocab:(i+1)*c.vocab])
+	for _, r := range rows {
+		if !r.wanted {
+			continue
+		}
+		own := logits[len(s.result)*c.vocab:][:c.vocab]
+		if r.sequence.rounder != nil {
+			r.sequence.rounder.round(own)
+		}
+		s.result = append(s.result, own)
 	}
 	return s.result
 }

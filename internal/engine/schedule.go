@@ -17,6 +17,7 @@ type run struct {
 	pending  []int   // tokens that are not computed yet
 	share    int     // how many of them this step computes
 	made     int     // tokens generated
+	reused   int     // tokens of the prompt that were not computed
 	prompt   []Token // as far as it is scored
 	history  *history
 	answer   answer
@@ -116,6 +117,7 @@ func (s *scheduler) step() (err error) {
 			s.score(r, mine)
 		}
 		if r.pending = r.pending[r.share:]; r.share > 0 && len(r.pending) == 0 {
+			s.keep(r)
 			s.advance(r, mine[len(mine)-1])
 			generated++
 		}
@@ -128,6 +130,16 @@ func (s *scheduler) step() (err error) {
 	s.count()
 	e.mu.Unlock()
 	return nil
+}
+
+// keep keeps a prompt that has just been computed, where its request asks for it.
+func (s *scheduler) keep(r *run) {
+	if r.request.Trouble.Prefix == "" || r.made > 0 {
+		return
+	}
+	s.engine.mu.Lock()
+	defer s.engine.mu.Unlock()
+	s.engine.prefixes.keep(r.request.Trouble.Prefix, r.request.Tokens, r.sequence)
 }
 
 // plan shares the step out — first a token to each answer under way, then the rest to prompts in order of arrival — and
@@ -199,7 +211,7 @@ func (s *scheduler) advance(r *run, logits []float32) {
 	token := s.next(r, logits)
 	r.made++
 	r.history.add(token.ID)
-	c := Chunk{Tokens: []Token{token}, Prompt: r.prompt, PromptTokens: len(q.Tokens), CompletionTokens: r.made}
+	c := Chunk{Tokens: []Token{token}, Prompt: r.prompt, PromptTokens: len(q.Tokens), CompletionTokens: r.made, Stale: r.reused}
 	r.prompt = nil
 	if slices.Contains(ends, token.ID) {
 		c.Finish, c.Text = "stop", r.answer.rest()

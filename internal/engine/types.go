@@ -63,6 +63,8 @@ type Request struct {
 
 	ScorePrompt    bool // the prompt's own tokens are reported too, which computes its whole vocabulary at every position
 	PromptLogprobs int  // alternatives to report for each of them, 0 to 20; unread without ScorePrompt
+
+	Trouble Trouble // what is to go wrong on purpose
 }
 
 // Chunk is a piece of an answer. A reader that is slower than the engine finds several pieces joined in one.
@@ -74,6 +76,7 @@ type Chunk struct {
 	StopReason string  // the stop string that ended the answer, if one did
 
 	PromptTokens, CompletionTokens int // so far
+	Stale                          int // tokens of the prompt that other weights had computed, under the name of Trouble.Prefix
 }
 
 // Token is one token of an answer or of a scored prompt.

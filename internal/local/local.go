@@ -129,14 +129,24 @@ func (s store) List(ctx context.Context, bucket, prefix string) ([]sagemaker.Obj
 
 // run starts vLLM's container contract over the built-in engine.
 func (s *Server) run(ctx context.Context, spec sagemaker.ContainerSpec) (sagemaker.Container, error) {
+	version := imageVersion(spec.Image)
 	c, err := container.Start(ctx, container.Config{
-		ModelDir: spec.ModelDir, Name: spec.Name, Environment: spec.Environment, Version: imageVersion(spec.Image),
-		Scratch: spec.ModelDir + "-scratch", Log: s.config.Log,
+		ModelDir: spec.ModelDir, Name: spec.Name, Environment: spec.Environment, Version: version,
+		Scratch: spec.ModelDir + "-scratch", Log: s.config.Log, Faults: &s.faults, Outage: func() container.Outage { return outageOf(version) },
 	})
 	if err != nil {
 		return nil, err // a nil *container.Container in the interface would not be nil
 	}
 	return c, nil
+}
+
+// hurry is how many times shorter than recorded an outage is: somebody waits for it to end.
+const hurry = 10
+
+// outageOf is how long a base's engine that died stays away.
+func outageOf(version string) container.Outage {
+	recorded := container.RecordedOutage(version)
+	return container.Outage{Dying: recorded.Dying / hurry, Down: recorded.Down / hurry}
 }
 
 // imageVersion reads the vLLM version off an image's tag. The twin plays 0.11.2 unless the tag names another that it was

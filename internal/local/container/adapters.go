@@ -67,6 +67,8 @@ func (c *Container) load(ctx context.Context, name, source string, again bool) *
 		return &refusal{status: http.StatusBadRequest, kind: "InvalidUserInput", message: fmt.Sprintf("The lora adapter '%s' conflicts with a served base model.", name)}
 	case !c.settings.enableLora:
 		return c.dialect.worded(loadFailure("LoRA is not enabled. Use --enable-lora to enable LoRA."))
+	case c.engine.stage() != alive:
+		return c.dialect.engineGone()
 	case !filepath.IsAbs(source):
 		// vLLM would ask the model hub and, getting nothing, go on with the name as a path.
 		return c.dialect.worded(noAdapter(name, source))
@@ -264,14 +266,14 @@ func (c *Container) v1Fields(w http.ResponseWriter, r *http.Request, keys ...str
 	if !ok {
 		return nil, false
 	}
-	var faults []fault
+	var faults []misfit
 	for _, key := range keys {
 		at := []any{"body", key}
 		switch _, isText := fields.get(key).(string); {
 		case !fields.has(key):
-			faults = append(faults, fault{kind: "missing", at: at, message: "Field required", input: fields})
+			faults = append(faults, misfit{kind: "missing", at: at, message: "Field required", input: fields})
 		case !isText:
-			faults = append(faults, fault{kind: "string_type", at: at, message: "Input should be a valid string", input: fields.get(key)})
+			faults = append(faults, misfit{kind: "string_type", at: at, message: "Input should be a valid string", input: fields.get(key)})
 		}
 	}
 	if len(faults) > 0 {
@@ -282,17 +284,17 @@ func (c *Container) v1Fields(w http.ResponseWriter, r *http.Request, keys ...str
 }
 
 // v1Body reads a body the way the web framework does for a typed route.
-func v1Body(body []byte) (*object, *fault) {
+func v1Body(body []byte) (*object, *misfit) {
 	value, err := parseBody(body)
 	if wrong, isJSON := err.(*jsonError); isJSON && len(body) > 0 {
-		return nil, &fault{kind: "json_invalid", at: []any{"body", wrong.at}, message: "JSON decode error", input: &object{}, context: reprText(wrong.what)}
+		return nil, &misfit{kind: "json_invalid", at: []any{"body", wrong.at}, message: "JSON decode error", input: &object{}, context: reprText(wrong.what)}
 	}
 	fields, isObject := value.(*object)
 	switch {
 	case value == nil:
-		return nil, &fault{kind: "missing", at: []any{"body"}, message: "Field required"}
+		return nil, &misfit{kind: "missing", at: []any{"body"}, message: "Field required"}
 	case !isObject:
-		return nil, &fault{kind: "model_attributes_type", at: []any{"body"}, message: "Input should be a valid dictionary or object to extract fields from", input: value}
+		return nil, &misfit{kind: "model_attributes_type", at: []any{"body"}, message: "Input should be a valid dictionary or object to extract fields from", input: value}
 	}
 	return fields, nil
 }

@@ -3,11 +3,13 @@ package container
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"unicode/utf8"
 
+	"loradeck/internal/local/fault"
 	"loradeck/internal/lora"
 )
 
@@ -141,8 +143,8 @@ func (c *Container) generate(ctx context.Context, x *exchange, emit func(request
 func (c *Container) run(ctx context.Context, i, n int, request Request, pieces *mailbox) {
 	course := course{request: request, came: c.now()}
 	defer func() {
-		if fault := recover(); fault != nil {
-			pieces.put(piece{request: i, err: fmt.Errorf("generation crashed: %v", fault)})
+		if cause := recover(); cause != nil {
+			pieces.put(piece{request: i, err: fmt.Errorf("generation crashed: %v", cause)})
 		}
 	}()
 	name, leave, err := c.admit(ctx, request.Adapter)
@@ -151,10 +153,19 @@ func (c *Container) run(ctx context.Context, i, n int, request Request, pieces *
 		return
 	}
 	defer leave()
+	defer c.beside.leave(request)
+	if c.beside.enter(request) && c.crowded(ctx, request.Adapter) {
+		pieces.put(piece{request: i, err: errDead})
+		return
+	}
+	asked := request.Adapter
 	request.Adapter, course.began = name, c.now()
 	defer func() { c.meter.count(course, n, c.now()) }()
 	for chunk, err := range c.engine.Generate(ctx, request) {
 		course.chunk(chunk, c.now())
+		if chunk.Stale > 0 && course.tokens == len(chunk.Tokens) {
+			c.faults.Take(fault.StaleCache, c.name, asked)
+		}
 		pieces.put(piece{request: i, chunk: chunk, err: err})
 		if err != nil {
 			return
@@ -191,8 +202,10 @@ func (c *Container) failed(ctx context.Context, x *exchange, err error) *refusal
 	case lora.NotFound: // taken away since the request came in
 		return c.noModel(x.model)
 	}
-	c.log.ErrorContext(ctx, "generation failed", "err", err)
-	return &refusal{status: http.StatusInternalServerError, kind: http.StatusText(http.StatusInternalServerError), message: "EngineCore encountered an issue. See stack trace (above) for the root cause."}
+	if !errors.Is(err, errDead) {
+		c.log.ErrorContext(ctx, "generation failed", "err", err)
+	}
+	return c.dialect.engineFailed()
 }
 
 // usage is the token count of an answer.

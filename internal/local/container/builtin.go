@@ -58,7 +58,7 @@ func (b builtIn) Generate(ctx context.Context, r Request) iter.Seq2[Chunk, error
 			Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK, Seed: r.Seed, Stop: r.Stop, StopTokens: r.StopTokens,
 			Logprobs: r.Logprobs, ScorePrompt: r.PromptLogprobs >= 0, PromptLogprobs: r.PromptLogprobs,
 			MinP: r.MinP, Presence: r.Presence, Frequency: r.Frequency, Repetition: r.Repetition, LogitBias: r.LogitBias,
-			Allowed: r.Allowed,
+			Allowed: r.Allowed, Trouble: engine.Trouble(r.Trouble),
 		}) {
 			if !yield(chunkOf(piece), err) {
 				return
@@ -68,7 +68,7 @@ func (b builtIn) Generate(ctx context.Context, r Request) iter.Seq2[Chunk, error
 }
 
 func chunkOf(piece engine.Chunk) Chunk {
-	return Chunk{Text: piece.Text, Tokens: tokensOf(piece.Tokens), Prompt: tokensOf(piece.Prompt), Finish: piece.Finish, StopString: piece.StopReason}
+	return Chunk{Text: piece.Text, Tokens: tokensOf(piece.Tokens), Prompt: tokensOf(piece.Prompt), Finish: piece.Finish, StopString: piece.StopReason, Stale: piece.Stale}
 }
 
 func tokensOf(tokens []engine.Token) []Token {

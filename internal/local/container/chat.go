@@ -153,6 +153,9 @@ func (c *Container) chat(w http.ResponseWriter, r *http.Request, q chatRequest) 
 	if refused == nil {
 		refused = c.prepareChat(x, q, adapter)
 	}
+	if refused == nil {
+		refused = c.trouble(r.Context(), x, adapter)
+	}
 	switch {
 	case refused != nil:
 		c.refuse(w, refused)

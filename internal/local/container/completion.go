@@ -83,6 +83,9 @@ func (c *Container) completion(w http.ResponseWriter, r *http.Request, q complet
 	if refused == nil {
 		refused = c.prepareCompletion(x, q, adapter)
 	}
+	if refused == nil {
+		refused = c.trouble(r.Context(), x, adapter)
+	}
 	switch {
 	case refused != nil:
 		c.refuse(w, refused)

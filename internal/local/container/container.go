@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"loradeck/internal/local/fault"
 	"loradeck/internal/lora"
 )
 
@@ -28,6 +29,8 @@ type Config struct {
 	Scratch     string            // a directory of its own; nothing is written there yet
 	Log         *slog.Logger      // nil is silent
 	Open        Opener            // nil is the built-in engine
+	Faults      *fault.Registry   // what is to go wrong on purpose; nil is nothing
+	Outage      func() Outage     // how long an engine that died stays away; nil is as recorded
 }
 
 // Limits are what the container's settings ask of an engine; zero leaves the choice to it.
@@ -54,8 +57,15 @@ type Container struct {
 	end      int   // the tokenizer's own one among them, -1 when it names none
 	context  int   // vLLM's max_model_len
 	modelDir string
-	engine   Engine
+	engine   *mortal
 	routes   []route
+
+	name   string // the component
+	faults *fault.Registry
+	outage func() Outage
+	noise  atomic.Uint64 // answers that were rounded by chance
+	broken atomic.Bool   // the base's next answer is broken too
+	beside company
 
 	loading sync.Mutex // one adapter loads or leaves at a time
 
@@ -111,7 +121,8 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 	if open == nil {
 		open = openBuiltIn
 	}
-	engine, err := open(ctx, config.ModelDir, Limits{Rank: settings.maxRank, Sequences: settings.sequences, Context: length})
+	limits := Limits{Rank: settings.maxRank, Sequences: settings.sequences, Context: length}
+	engine, err := openMortal(ctx, func(ctx context.Context) (Engine, error) { return open(ctx, config.ModelDir, limits) })
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +134,10 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 	c := &Container{
 		log: log, now: time.Now, dialect: dialect, settings: settings, sessions: readSessions(config.Environment), base: base, dtype: about.DType, vocab: about.Vocab, eos: about.EOS,
 		context: length, modelDir: config.ModelDir, engine: engine, closing: closing, stop: stop,
+		name: config.Name, faults: config.Faults, outage: config.Outage,
+	}
+	if c.outage == nil {
+		c.outage = func() Outage { return RecordedOutage(dialect.version) }
 	}
 	c.end = endToken(config.ModelDir, engine)
 	c.slots, c.meter = newSlots(settings.maxLoras, c.now), newMeter(length)
@@ -213,11 +228,10 @@ func (c *Container) table() []route {
 	add := func(method, path string, handler http.HandlerFunc) {
 		out = append(out, route{method, regexp.MustCompile("^" + path + "$"), handler})
 	}
-	empty := func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "") }
-	add(http.MethodGet, "/health", empty)
+	add(http.MethodGet, "/health", c.health)
 	add(http.MethodGet, "/load", c.serverLoad)
-	add(http.MethodGet, "/ping", empty)
-	add(http.MethodPost, "/ping", empty)
+	add(http.MethodGet, "/ping", c.health)
+	add(http.MethodPost, "/ping", c.health)
 	add(http.MethodPost, "/invocations", c.invocations)
 	add(http.MethodPost, "/v1/completions", c.v1Completions)
 	add(http.MethodPost, "/v1/chat/completions", c.v1Chat)
@@ -241,6 +255,9 @@ func (c *Container) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.answering.Done()
+	if c.engine.stage() == down {
+		panic(http.ErrAbortHandler) // nobody listens
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(c.closing, cancel)()

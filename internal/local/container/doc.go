@@ -15,6 +15,8 @@
 // What SageMaker does and this platform does not, and says so when asked: adapter weights as .bin or .pt (nothing is ever
 // unpickled here), new_embeddings files, mixture-of-experts bases; more than 20 logprobs, bad words,
 // structured output, beam search, best_of, tools, per-request template arguments, prompt embeddings, special tokens in the
-// answer, and the vLLM options listed in settings.go. Prefix caches that go stale and engines that die over vanished files are
-// not played here.
+// answer, and the vLLM options listed in settings.go.
+//
+// What hurts in real vLLMs happens only when it is set as a fault (trouble.go): engines that die and come back without their
+// adapters, prefix caches that go stale, rounding that differs from answer to answer, NaN.
 package container

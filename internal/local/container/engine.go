@@ -76,6 +76,15 @@ type Request struct {
 	Repetition          float64 // above 1 against tokens of prompt and answer, below 1 for them; 1 is none
 	LogitBias           map[int]float64
 	Allowed             []int // the only tokens that may come; empty is all
+
+	Trouble Trouble
+}
+
+// Trouble is what is to go wrong with a request on purpose. An engine that cannot do it answers soundly.
+type Trouble struct {
+	NaN      bool   // it computes as weights that hold a NaN do
+	Rounding uint64 // a seed: everything is rounded to bfloat16, up or down as the seed has it; 0 is none
+	Prefix   string // the name by which the prompt's beginning is cached, whatever weights computed it; "" is none
 }
 
 // Chunk is a piece of an answer.
@@ -85,6 +94,7 @@ type Chunk struct {
 	Tokens     []Token // what was generated since the last chunk, an ending token included
 	Finish     string  // "" until the last chunk, then "stop" or "length"
 	StopString string  // the stop string that ended it
+	Stale      int     // tokens of the prompt that other weights had computed, under the name of Trouble.Prefix
 }
 
 // Token is a token of an answer or a prompt; Logprob, Rank and Top are meaningful when the request asked for logprobs.

@@ -189,7 +189,7 @@ func (c *Container) v1Request(w http.ResponseWriter, r *http.Request) (*object, 
 // refuseV1 answers a body that fits no schema as the web framework prints it; for single fields only in outline.
 func (c *Container) refuseV1(w http.ResponseWriter, words string, fields *object) {
 	if !c.refuseReason(w, words, fields) {
-		c.refuse(w, c.dialect.invalidFields(fault{
+		c.refuse(w, c.dialect.invalidFields(misfit{
 			kind: "value_error", at: []any{"body"}, message: "Value error, " + words, input: fields,
 			context: "ValueError(" + reprText(words) + ")",
 		}))

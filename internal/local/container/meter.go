@@ -10,6 +10,8 @@ import (
 
 // meter counts what has been answered, for /metrics.
 type meter struct {
+	context int // tokens, of the base
+
 	mu         sync.Mutex
 	success    map[string]int // by finish reason
 	histograms map[string]*histogram
@@ -49,10 +51,19 @@ func requestBounds() []float64 {
 
 // newMeter makes the histograms for a base with so many tokens of context.
 func newMeter(context int) *meter {
-	m := &meter{success: map[string]int{}, histograms: map[string]*histogram{}}
+	m := &meter{context: context}
+	m.reset()
+	return m
+}
+
+// reset begins to count anew.
+func (m *meter) reset() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.success, m.histograms = map[string]int{}, map[string]*histogram{}
 	for name, bounds := range map[string][]float64{
-		"request_prompt_tokens": tokenBounds(context), "request_generation_tokens": tokenBounds(context),
-		"request_max_num_generation_tokens": tokenBounds(context), "request_params_max_tokens": tokenBounds(context),
+		"request_prompt_tokens": tokenBounds(m.context), "request_generation_tokens": tokenBounds(m.context),
+		"request_max_num_generation_tokens": tokenBounds(m.context), "request_params_max_tokens": tokenBounds(m.context),
 		"request_params_n": {1, 2, 5, 10, 20}, "time_to_first_token_seconds": firstTokenBounds(),
 		"inter_token_latency_seconds": nextTokenBounds(), "request_time_per_output_token_seconds": nextTokenBounds(),
 		"e2e_request_latency_seconds": requestBounds(), "request_queue_time_seconds": requestBounds(),
@@ -61,7 +72,6 @@ func newMeter(context int) *meter {
 	} {
 		m.histograms[name] = &histogram{bounds: bounds, counts: make([]int, len(bounds)+1)}
 	}
-	return m
 }
 
 func (h *histogram) add(value float64) {

@@ -10,7 +10,8 @@ import (
 
 // Of the registered adapters at most --max-cpu-loras are kept in the engine. One that is asked for and not kept is read
 // from its directory again, in the place of the least recently used, so that files replaced meanwhile take effect then
-// (recordings, behaviour.json swap_5). Real vLLM dies when the files have gone; here the request fails.
+// (recordings, behaviour.json swap_5). Real vLLM dies when the files have gone; here the request fails, unless dying is set as
+// a fault.
 
 // admit waits for the adapter's turn and sees to it that the engine has it. It gives the engine's name for it, "" when it
 // changes nothing and the base answers, and the function that ends the turn.

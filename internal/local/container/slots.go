@@ -130,6 +130,13 @@ func (s *slots) note() {
 	s.seen[i].at = next.at
 }
 
+// forget drops the combinations there have been, as a process that ends does.
+func (s *slots) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = nil
+}
+
 // series are all combinations there have been.
 func (s *slots) series() []loraSeries {
 	s.mu.Lock()

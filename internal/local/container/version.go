@@ -232,8 +232,8 @@ func (d dialect) failed(r *refusal) errorBody {
 	return out
 }
 
-// fault is a field of a request that the web framework complains about.
-type fault struct {
+// misfit is a field of a request that the web framework complains about.
+type misfit struct {
 	kind    string
 	at      []any // where in the request, "body" first
 	message string
@@ -242,7 +242,7 @@ type fault struct {
 }
 
 // invalidFields are complaints about a typed route's body, as Python prints them.
-func (d dialect) invalidFields(faults ...fault) *refusal {
+func (d dialect) invalidFields(faults ...misfit) *refusal {
 	var lines []string
 	for _, f := range faults {
 		line := fmt.Sprintf("{'type': '%s', 'loc': %s, 'msg': %s, 'input': %s", f.kind, d.place(f.at), reprText(f.message), d.input(f.input))
@@ -263,7 +263,7 @@ func (d dialect) invalidFields(faults ...fault) *refusal {
 	return out
 }
 
-// place is where a fault is: a tuple, and in later versions a dotted name.
+// place is where a misfit is: a tuple, and in later versions a dotted name.
 func (d dialect) place(at []any) string {
 	if d.shortInputs {
 		return reprText(dotted(at))

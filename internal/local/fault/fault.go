@@ -35,6 +35,13 @@ const (
 	StreamTimeout     Kind = "stream-timeout"
 	StreamFailure     Kind = "stream-failure"
 	CutFrames         Kind = "cut-frames"
+
+	EngineCrash   Kind = "engine-crash"
+	VanishedFiles Kind = "vanished-files"
+	EchoKills     Kind = "echo-kills"
+	StaleCache    Kind = "stale-cache"
+	Noise         Kind = "noise"
+	NaN           Kind = "nan"
 )
 
 // Entry is a line of the menu.
@@ -46,8 +53,12 @@ type Entry struct {
 
 // Menu gives every kind, in a fixed order.
 func Menu() []Entry {
-	const named = "a model, endpoint configuration, endpoint or inference component"
-	const invoked = "an endpoint or inference component"
+	const (
+		named   = "a model, endpoint configuration, endpoint or inference component"
+		invoked = "an endpoint or inference component"
+		shared  = "a base, for everything it answers, or an adapter, for what is asked of it"
+		own     = "a base or an adapter, for what is asked of it by its name"
+	)
 	return []Entry{
 		{Throttle, "SageMaker's control plane answers ThrottlingException (Rate exceeded), S3 answers SlowDown.", named + ", or a bucket"},
 		{Expired, "Every call is refused because its credentials have expired.", named + ", or a bucket"},
@@ -66,6 +77,12 @@ func Menu() []Entry {
 		{StreamTimeout, "A response stream ends after its first parts because its 8 minutes are over: ModelStreamError (ModelInvocationTimeExceeded).", invoked},
 		{StreamFailure, "A response stream ends after its first parts with InternalStreamFailure.", invoked},
 		{CutFrames, "The parts of a response stream end in the middle of lines and letters.", invoked},
+		{EngineCrash, "The base's engine dies of a request and comes back by itself without its adapters: they stay InService and answer 404.", shared},
+		{VanishedFiles, "An adapter was evicted and its files have gone when it is read again: the engine dies with every adapter.", shared},
+		{EchoKills, "A request with echo and logprobs beside any other ends the engine with every adapter, in vLLM 0.11.2 only.", shared},
+		{StaleCache, "Prompts are cached by the adapter's name: other weights loaded under it go on from what the old ones computed.", shared},
+		{Noise, "Answers are rounded to bfloat16 up or down by chance, so that log-probabilities of repeats differ.", own},
+		{NaN, "Answers are computed as from weights that hold NaN: empty text, or an error with logprobs.", own},
 	}
 }
 

@@ -1,0 +1,108 @@
+package container
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Outage is how long an engine that died stays away.
+type Outage struct {
+	Dying time.Duration // its server goes on: every answer is an error, and /ping is 503
+	Down  time.Duration // then connections are refused, until the supervisor has it running again
+}
+
+// RecordedOutage is how long it was for a vLLM (recordings, behaviour.json; crash-and-restart.json, where the start anew is that of
+// 0.11.2).
+func RecordedOutage(version string) Outage {
+	out := Outage{Dying: 4500 * time.Millisecond, Down: 37100 * time.Millisecond}
+	if atLeast(version, "0.27.1") {
+		out.Dying = 500 * time.Millisecond
+	}
+	return out
+}
+
+// Life says in a word how the engine is: "running"; "dying", when everything it is asked fails; "down", when nobody listens.
+func (c *Container) Life() string {
+	return map[life]string{alive: "running", dying: "dying", down: "down"}[c.engine.stage()]
+}
+
+// die ends the engine as an error that nobody caught ends vLLM's, and has it started again as standard-supervisor does. It is
+// called within an answer.
+func (c *Container) die(ctx context.Context, why string) {
+	died, err := c.engine.die()
+	if !died {
+		return
+	}
+	c.log.ErrorContext(ctx, "engine died", "why", why, "err", err)
+	c.answering.Go(func() { c.restart(c.outage()) }) // Close waits for it
+}
+
+// restart waits until the dead engine's process has ended, and starts another. It has the base and the static adapters: what was
+// registered is forgotten, and so is what was counted (recordings, crash-and-restart.json).
+func (c *Container) restart(outage Outage) {
+	if !c.wait(outage.Dying) {
+		return
+	}
+	c.engine.fall()
+	c.mu.Lock()
+	c.adapters, c.resident = nil, nil
+	c.mu.Unlock()
+	c.slots.forget()
+	c.meter.reset()
+	c.promptTokens.Store(0)
+	c.generatedTokens.Store(0)
+	for c.wait(outage.Down) {
+		err := c.engine.revive(c.closing)
+		if err == nil {
+			err = c.loadStatic(c.closing)
+		}
+		if err == nil {
+			c.log.InfoContext(c.closing, "engine is back, without its adapters")
+			return
+		}
+		c.log.ErrorContext(c.closing, "engine did not start again", "err", err)
+		_, _ = c.engine.die() // what began without its static adapters ends, as at the first start
+		c.engine.fall()
+	}
+}
+
+// wait is false when the container closes meanwhile.
+func (c *Container) wait(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-c.closing.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// health serves /ping and /health.
+func (c *Container) health(w http.ResponseWriter, _ *http.Request) {
+	if c.engine.stage() != alive {
+		plain(w, http.StatusServiceUnavailable, "")
+		return
+	}
+	plain(w, http.StatusOK, "")
+}
+
+const engineTrouble = "EngineCore encountered an issue. See stack trace (above) for the root cause."
+
+// engineFailed is what a client hears whose answer the engine could not give (recordings, behaviour.json vanished_after).
+func (d dialect) engineFailed() *refusal {
+	kind := http.StatusText(http.StatusInternalServerError)
+	if d.names {
+		kind = "InternalServerError"
+	}
+	return &refusal{status: http.StatusInternalServerError, kind: kind, message: engineTrouble}
+}
+
+// engineGone is what a registration hears of a dead engine.
+func (d dialect) engineGone() *refusal {
+	if d.wraps {
+		return d.engineFailed()
+	}
+	return badRequest("%s", engineTrouble)
+}

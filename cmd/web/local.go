@@ -18,9 +18,6 @@ import (
 	"loradeck/internal/lora"
 )
 
-// localPace is how long the local platform takes for each change of state: long enough to be seen, short enough not to wait.
-const localPace = 250 * time.Millisecond
-
 // localPlatform is the running local platform.
 type localPlatform struct {
 	url  string
@@ -39,7 +36,7 @@ func startLocal(ctx context.Context, o options, log *slog.Logger) (localPlatform
 	}
 	url, hosts := reach(listener.Addr(), o)
 	platform, err := local.Open(ctx, local.Config{
-		Dir: filepath.Join(o.data, "local"), Account: o.account, Region: o.region, Hosts: hosts, Demo: demo.Base(), Log: log, Pace: localPace,
+		Dir: filepath.Join(o.data, "local"), Account: o.account, Region: o.region, Hosts: hosts, Demo: demo.Base(), Log: log, Pace: o.pace,
 	})
 	if err != nil {
 		return localPlatform{}, errors.Join(err, listener.Close())

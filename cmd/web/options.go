@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"loradeck/internal/hook"
+	"loradeck/internal/local/sagemaker"
 	"loradeck/internal/lora"
 )
 
@@ -27,6 +28,7 @@ type options struct {
 	data        string
 	account     string // the local platform's account
 	region      string // and its region
+	pace        sagemaker.Pace
 	aws         []awsPlace
 	hosts       []string
 	tokenFile   string
@@ -62,6 +64,8 @@ Flags (each may be set in the environment by the name on its right)
   --aws REGION[,profile=P][,endpoint=URL][,name=N]   an AWS place, repeatable      LORADECK_AWS, with ; between
   --local-account ID       account of the local platform, 000000000000             LORADECK_LOCAL_ACCOUNT
   --local-region REGION    its region, us-east-1                                   LORADECK_LOCAL_REGION
+  --local-pace PACE        how long its changes of state take: "instant", or       LORADECK_LOCAL_PACE
+                           "realistic", the minutes that SageMaker takes
 
 A dashboard that others can reach needs all three of
   --token-file FILE        one "name role token" line a person; roles are          LORADECK_TOKEN_FILE
@@ -123,7 +127,7 @@ func parseOptions(args []string, getenv func(string) string) (options, error) {
 		}
 		return fallback
 	}
-	var hosts, budget, keep string
+	var hosts, budget, keep, pace string
 	var problem error
 	yes := func(name string) bool {
 		switch strings.ToLower(env(name, "false")) {
@@ -152,6 +156,7 @@ func parseOptions(args []string, getenv func(string) string) (options, error) {
 	set.StringVar(&keep, "upload-keep", env("UPLOAD_KEEP", "48h"), "")
 	set.StringVar(&o.account, "local-account", env("LOCAL_ACCOUNT", "000000000000"), "")
 	set.StringVar(&o.region, "local-region", env("LOCAL_REGION", "us-east-1"), "")
+	set.StringVar(&pace, "local-pace", env("LOCAL_PACE", "instant"), "")
 	set.StringVar(&hosts, "host", env("HOST", ""), "")
 	set.StringVar(&o.tokenFile, "token-file", env("TOKEN_FILE", ""), "")
 	set.BoolVar(&o.makeToken, "make-token", yes("MAKE_TOKEN"), "")
@@ -181,6 +186,10 @@ func parseOptions(args []string, getenv func(string) string) (options, error) {
 	}
 	if err := o.readUploads(budget, keep); err != nil {
 		return o, err
+	}
+	var err error
+	if o.pace, err = sagemaker.ParsePace(pace); err != nil {
+		return o, lora.Wrap(err, lora.Invalid, "--local-pace is %q; use %s.", pace, strings.Join(sagemaker.Paces(), " or "))
 	}
 	return o, o.check()
 }

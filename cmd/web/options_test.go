@@ -36,6 +36,7 @@ func TestBadOptionsGetASentence(t *testing.T) {
 		"--data=":                   "--data",
 		"--local-account 12":        "twelve digits",
 		"--local-region Mars":       "--local-region",
+		"--local-pace warp":         `--local-pace is "warp"; use instant or realistic`,
 		"--tls-cert a.pem":          "--tls-key",
 		"--make-token":              "--token-file",
 		"--host https://x":          "--host",

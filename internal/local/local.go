@@ -19,7 +19,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"loradeck/internal/local/container"
 	"loradeck/internal/local/fault"
@@ -37,10 +36,10 @@ type Config struct {
 	Dir     string // everything it keeps
 	Account string // twelve digits
 	Region  string
-	Hosts   []string      // host names besides loopback's under which it may be reached, without port
-	Demo    fs.FS         // Hugging Face directory of the base to provision; nil for none
-	Log     *slog.Logger  // nil is silent
-	Pace    time.Duration // pause before each change of state that comes by itself
+	Hosts   []string       // host names besides loopback's under which it may be reached, without port
+	Demo    fs.FS          // Hugging Face directory of the base to provision; nil for none
+	Log     *slog.Logger   // nil is silent
+	Pace    sagemaker.Pace // of changes of state that come by themselves; see SetPace
 }
 
 // Server is the platform. It is an http.Handler and safe for concurrent use.

@@ -11,6 +11,7 @@ import (
 
 	"loradeck/internal/local"
 	"loradeck/internal/local/demo"
+	"loradeck/internal/local/sagemaker"
 )
 
 // operate calls a control plane operation, decodes a good answer into out unless that is nil, and reports whether it was good.
@@ -118,7 +119,7 @@ func TestWhatTheUserTakesDownStaysDown(t *testing.T) {
 
 func TestInterruptedProvisioningGoesOnAtTheNextStart(t *testing.T) {
 	t.Parallel()
-	config := local.Config{Dir: t.TempDir(), Account: account, Region: region, Demo: demo.Base(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Pace: time.Hour}
+	config := local.Config{Dir: t.TempDir(), Account: account, Region: region, Demo: demo.Base(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Pace: sagemaker.Steady(time.Hour)}
 	s, err := local.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,10 @@ func (s *Server) serveLevers(w http.ResponseWriter, r *http.Request) {
 		s.serveFaults(w, r, strings.TrimPrefix(rest, "/"))
 		return
 	}
+	if r.URL.Path == "/_local/pace" {
+		s.servePace(w, r)
+		return
+	}
 	if r.URL.Path != "/_local/state" {
 		http.NotFound(w, r)
 		return

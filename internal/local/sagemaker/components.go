@@ -197,7 +197,7 @@ func (p *Platform) insertComponent(ctx context.Context, row componentRow, arn st
 				return unlessNil(unlessMissing(err), invalid("The base inference component %q is not InService.", row.base))
 			}
 		}
-		result, err := tx.ExecContext(ctx, "INSERT INTO sm_component ("+componentColumns+") VALUES (?, ?, ?, ?, ?, ?, '', ?, ?) ON CONFLICT (name) DO NOTHING",
+		result, err := tx.ExecContext(ctx, "INSERT INTO sm_component ("+componentColumns+") VALUES (?, ?, ?, ?, ?, ?, '', '', 0, 0, 0, ?, ?) ON CONFLICT (name) DO NOTHING",
 			row.name, row.endpoint, row.variant, row.base, row.body, row.status, row.created, row.modified)
 		if err != nil {
 			return err
@@ -317,7 +317,7 @@ func (p *Platform) deleteComponent(ctx context.Context, in struct{ InferenceComp
 	if err != nil {
 		return nil, err
 	}
-	arn := p.arn("inference-component", row.name)
+	arn, since := p.arn("inference-component", row.name), p.now()
 	err = p.store.write(ctx, func(tx *sql.Tx) error {
 		var adapters int
 		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sm_component WHERE base = ?", row.name).Scan(&adapters); err != nil {
@@ -333,7 +333,7 @@ func (p *Platform) deleteComponent(ctx context.Context, in struct{ InferenceComp
 		case deleting:
 			return invalid("Inference component %q is in state DELETE_IN_PROGRESS.", arn)
 		case inService, failed:
-			_, err := tx.ExecContext(ctx, "UPDATE sm_component SET status = ?, modified_at = ? WHERE name = ?", deleting, p.now(), row.name)
+			_, err := tx.ExecContext(ctx, "UPDATE sm_component SET status = ?, modified_at = ? WHERE name = ?", deleting, since, row.name)
 			return err
 		}
 		return invalid("Inference component %q cannot be deleted while it is %s: it must reach a terminal state first.", arn, row.status)
@@ -341,6 +341,7 @@ func (p *Platform) deleteComponent(ctx context.Context, in struct{ InferenceComp
 	if err != nil {
 		return nil, err
 	}
+	row.modified = since
 	p.background(func(ctx context.Context) { p.remove(ctx, row) })
 	return empty{}, nil
 }

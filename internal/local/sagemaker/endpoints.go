@@ -192,7 +192,7 @@ func (p *Platform) createEndpoint(ctx context.Context, in struct {
 	arn, now := p.arn("endpoint", in.EndpointName), p.now()
 	row := endpointRow{name: in.EndpointName, config: found.name, variants: variants, settings: encoded(settings), status: creating, created: now, modified: now}
 	err = p.store.write(ctx, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, "INSERT INTO sm_endpoint ("+endpointColumns+") VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+		result, err := tx.ExecContext(ctx, "INSERT INTO sm_endpoint ("+endpointColumns+") VALUES (?, ?, ?, ?, ?, '', '', ?, ?) ON CONFLICT (name) DO NOTHING",
 			row.name, row.config, row.variants, row.settings, row.status, now, now)
 		if err != nil {
 			return err
@@ -211,7 +211,7 @@ func (p *Platform) createEndpoint(ctx context.Context, in struct {
 
 // settleEndpoint brings an endpoint into service: here its machine is already there.
 func (p *Platform) settleEndpoint(ctx context.Context, e endpointRow) {
-	if !p.pause(ctx) {
+	if !p.wait(ctx, endpointCreation, e.modified) {
 		return
 	}
 	err := p.store.write(ctx, func(tx *sql.Tx) error {
@@ -358,7 +358,7 @@ func (p *Platform) deleteEndpoint(ctx context.Context, in struct{ EndpointName s
 }
 
 func (p *Platform) dropEndpoint(ctx context.Context, e endpointRow) {
-	if !p.pause(ctx) {
+	if !p.wait(ctx, endpointDeletion, e.modified) {
 		return
 	}
 	if err := p.store.drop(ctx, "sm_endpoint", e.name, p.arn("endpoint", e.name)); err != nil {

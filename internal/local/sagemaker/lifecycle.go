@@ -1,32 +1,22 @@
 package sagemaker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
-	"runtime/debug"
 	"strings"
 
 	"loradeck/internal/lora"
 )
 
-// base is a base component's container on its way or running. Whoever needs it waits for ready.
-type base struct {
-	ready     chan struct{} // closed when container or err is set
-	container Container
-	err       error
-}
-
-// defect is why an adapter that is InService cannot answer.
-type defect struct {
-	download string // the artifact could not be fetched or unpacked: its URL
-	status   int    // the container refused it with this status
+// loaded is how far an adapter that is InService came.
+type loaded struct {
+	dir      string // its files
+	download string // its artifact's URL, where that could not be fetched or unpacked
+	status   int    // with which the container refused it
 	message  string // and this body
 }
 
@@ -52,31 +42,24 @@ func (p *Platform) resume(ctx context.Context) error {
 		return fmt.Errorf("read components: %w", err)
 	}
 	for _, c := range components {
-		if c.base == "" && (c.status == creating || c.status == inService) {
+		if c.copies > 0 && c.status != deleting {
 			p.slot(c.name) // so that requests and adapters wait for it rather than miss it
 		}
 	}
 	for _, c := range components {
-		switch c.status {
-		case deleting:
+		switch {
+		case c.status == deleting:
 			p.background(func(ctx context.Context) { p.remove(ctx, c) })
-		case creating, inService:
+		case c.status == creating || c.copies > 0 || c.base != "" && c.status != failed:
 			p.launch(c)
 		}
 	}
-	return nil
-}
-
-// slot gives the place of a base's container, making it when there is none.
-func (p *Platform) slot(name string) *base {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	b := p.bases[name]
-	if b == nil {
-		b = &base{ready: make(chan struct{})}
-		p.bases[name] = b
+	for _, c := range components { // only now: an update waits for what was launched before
+		if c.status == updating {
+			p.background(func(ctx context.Context) { p.update(ctx, c) })
+		}
 	}
-	return b
+	return nil
 }
 
 // launch brings a component as far as it gets, in the background.
@@ -96,9 +79,9 @@ func (p *Platform) launch(c componentRow) {
 	})
 }
 
-// brought waits until a component has been brought as far as it gets. One that was in service before a restart is for a
+// awaitBrought waits until a component has been brought as far as it gets. One that was in service before a restart is for a
 // moment InService and not loaded: it must not be asked, nor deleted, before.
-func (p *Platform) brought(ctx context.Context, name string) {
+func (p *Platform) awaitBrought(ctx context.Context, name string) {
 	p.mu.Lock()
 	done := p.bringing[name]
 	p.mu.Unlock()
@@ -112,32 +95,69 @@ func (p *Platform) brought(ctx context.Context, name string) {
 }
 
 // bring brings a component into service, or to Failed. One that was in service before a restart keeps its status unless its
-// container no longer starts.
+// container no longer starts; one that was being updated is brought to where it was before.
 func (p *Platform) bring(ctx context.Context, c componentRow) {
-	if c.status == creating && !p.pause(ctx) {
+	kind := baseCreation
+	if c.base != "" {
+		kind = adapterCreation
+	}
+	if c.status == creating && !p.wait(ctx, kind, c.modified) {
 		return
 	}
-	log := p.config.Log.With("component", c.name)
 	shape, err := readComponent(c.body)
 	switch {
+	case c.base != "" && err == nil:
+		p.bringAdapter(ctx, c, shape)
+		return
 	case c.base == "": // even with an unreadable body: adapters wait for its outcome
-		err = p.startBase(ctx, c, shape)
-	case err == nil:
-		err = p.loadAdapter(ctx, c, shape)
+		err = p.start(ctx, p.slot(c.name), c, shape)
 	}
 	if ctx.Err() != nil {
 		return // it is taken up again at the next start
 	}
-	to, reason := inService, ""
+	if err == nil && shape.RuntimeConfig != nil {
+		c.copies = shape.RuntimeConfig.CopyCount
+	}
+	p.brought(ctx, c, err)
+}
+
+// bringAdapter loads an adapter. It holds the roster until its status is stored, so that a container that takes another's
+// place meanwhile is either loaded with it or loads it.
+func (p *Platform) bringAdapter(ctx context.Context, c componentRow, shape componentShape) {
+	from := p.fetchedFor(ctx, c, shape)
+	lock := p.roster(c.base)
+	lock.Lock()
+	defer lock.Unlock()
+	err := p.load(ctx, c, from)
+	if ctx.Err() == nil {
+		p.brought(ctx, c, err)
+	}
+}
+
+// brought stores how far a component came.
+func (p *Platform) brought(ctx context.Context, c componentRow, err error) {
+	was := c.status
 	if err != nil {
-		to, reason = failed, clip(lora.Message(err))
-		log.WarnContext(ctx, "component failed", "err", err)
+		p.config.Log.WarnContext(ctx, "component failed", "component", c.name, "err", err)
 	}
-	if c.status == to {
+	switch {
+	case was == updating, was == failed: // what it is brought to is not what decides
 		return
+	case err != nil:
+		c.status, c.reason, c.copies = failed, clip(lora.Message(err)), 0
+	case was == inService:
+		return
+	default:
+		c.status = inService
 	}
-	if _, err := p.store.setComponent(ctx, c, c.status, to, reason, p.now()); err != nil {
-		log.ErrorContext(ctx, "component's status not stored", "err", err)
+	p.settle(ctx, was, c)
+}
+
+// settle stores where a component's change of state has led, unless it has another state by now.
+func (p *Platform) settle(ctx context.Context, from string, c componentRow) {
+	c.modified = p.now()
+	if _, err := p.store.settle(ctx, from, c); err != nil {
+		p.config.Log.ErrorContext(ctx, "component's status not stored", "component", c.name, "err", err)
 	}
 }
 
@@ -149,173 +169,89 @@ func clip(text string) string {
 	return strings.ToValidUTF8(text[:1021], "") + "…"
 }
 
-// startBase fetches the model and starts its container.
-func (p *Platform) startBase(ctx context.Context, c componentRow, shape componentShape) error {
-	b := p.slot(c.name)
-	defer close(b.ready)
-	b.container, b.err = p.runModel(ctx, c, shape)
-	return b.err
-}
-
-func (p *Platform) runModel(ctx context.Context, c componentRow, shape componentShape) (_ Container, err error) {
-	defer func() { // an engine that cannot take a model must not take the platform with it
-		if broken := recover(); broken != nil {
-			err = lora.Wrap(fmt.Errorf("container panicked: %v\n%s", broken, debug.Stack()), lora.Unavailable, "The container ended while it started. The log has the details.")
-		}
-	}()
-	if shape.Specification == nil {
-		return nil, fmt.Errorf("component %s has no specification", c.name)
-	}
-	var model modelShape
-	var known *apiError
-	if _, err := p.find(ctx, "sm_model", "model", "model", shape.Specification.ModelName, &model); errors.As(err, &known) {
-		return nil, lora.Wrap(err, lora.NotFound, "The model %s is no longer there.", shape.Specification.ModelName)
-	} else if err != nil {
-		return nil, err
-	}
-	container := model.containers()[0]
-	dir := p.modelDir(c)
-	if err := p.fetchModel(ctx, container, dir); err != nil {
-		return nil, err
-	}
-	return p.config.Run(ctx, ContainerSpec{Name: c.name, ModelDir: dir, Image: container.Image, Environment: container.Environment})
-}
-
-func (p *Platform) modelDir(c componentRow) string {
-	return filepath.Join(p.config.Dir, "model-"+strings.ToLower(c.name))
-}
-
-func (p *Platform) adapterDir(c componentRow) string {
-	return filepath.Join(p.config.Dir, fmt.Sprintf("adapter-%s-%d", strings.ToLower(c.name), c.created))
-}
-
-// loadAdapter fetches an adapter and registers it with its base's container. What goes wrong with the archive or at the
-// container is a fault of the component and not an error: SageMaker says InService all the same (facts §2.6).
-func (p *Platform) loadAdapter(ctx context.Context, c componentRow, shape componentShape) error {
-	container, err := p.running(ctx, c.base)
-	if err != nil {
-		return err
-	}
-	trouble := defect{}
-	dir, artifact := p.adapterDir(c), shape.Specification.Container.ArtifactUrl
-	if err := p.fetchAdapter(ctx, artifact, dir); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		trouble.download = artifact
+// fetchedFor downloads an adapter's artifact into a directory of its own. What goes wrong is a fault of the component and not an
+// error: SageMaker says InService all the same (facts §2.6).
+func (p *Platform) fetchedFor(ctx context.Context, c componentRow, shape componentShape) loaded {
+	got := loaded{dir: p.scratch("adapter", c.name)}
+	artifact := shape.Specification.Container.ArtifactUrl
+	if err := p.fetchAdapter(ctx, artifact, got.dir); err != nil {
+		got.download = artifact
 		p.config.Log.WarnContext(ctx, "adapter not fetched", "component", c.name, "err", err)
-	} else {
-		query := url.Values{"name": {c.name}, "src": {dir}}
-		status, body := call(ctx, container, http.MethodPost, "/adapters?"+query.Encode())
-		if status/100 != 2 {
-			trouble.status, trouble.message = status, body
-			p.config.Log.WarnContext(ctx, "adapter refused by the container", "component", c.name, "status", status)
-		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.faults, c.name)
-	if trouble != (defect{}) {
-		p.faults[c.name] = trouble
-	}
-	return nil
+	return got
 }
 
-// running gives a base's container once it has started.
-func (p *Platform) running(ctx context.Context, name string) (Container, error) {
+// load registers an adapter with the container of its base, in the place of the one of its name that is there. The caller holds
+// the roster. A base without copies has no container: it loads its adapters when it gets one.
+func (p *Platform) load(ctx context.Context, c componentRow, from loaded) error {
 	p.mu.Lock()
-	b := p.bases[name]
+	_, there := p.bases[c.base]
 	p.mu.Unlock()
-	if b == nil {
-		return nil, lora.Errorf(lora.Unavailable, "The base inference component %s is not running.", name)
+	if there {
+		b, err := p.running(ctx, c.base)
+		if err != nil {
+			return errors.Join(err, os.RemoveAll(from.dir))
+		}
+		p.unregister(ctx, b, c)
+		from = p.register(ctx, b, c, from)
 	}
-	select {
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case <-b.ready:
-	}
-	if b.err != nil {
-		return nil, lora.Wrap(b.err, lora.Unavailable, "The base inference component %s did not start.", name)
-	}
-	return b.container, nil
+	p.mu.Lock()
+	before := p.loaded[c.name]
+	p.loaded[c.name] = from
+	p.mu.Unlock()
+	return os.RemoveAll(before.dir)
 }
 
-// call sends a request without a body to a container, as the platform itself does.
-func call(ctx context.Context, container Container, method, target string) (status int, body string) {
-	r, err := http.NewRequestWithContext(ctx, method, "http://container"+target, http.NoBody)
-	if err != nil {
-		return http.StatusBadRequest, err.Error()
+// register offers fetched files to a container. That it refuses them is a fault of the component too.
+func (p *Platform) register(ctx context.Context, b *base, c componentRow, from loaded) loaded {
+	if from.download != "" {
+		return from
 	}
-	w := &kept{header: http.Header{}}
-	if broken := serve(container, w, r); broken != nil {
-		return http.StatusInternalServerError, broken.Error()
+	query := url.Values{"name": {c.name}, "src": {from.dir}}
+	if status, body := call(ctx, b.container, http.MethodPost, "/adapters?"+query.Encode()); status/100 != 2 {
+		from.status, from.message = status, body
+		p.config.Log.WarnContext(ctx, "adapter refused by the container", "component", c.name, "status", status)
 	}
-	return w.code(), w.body.String()
+	return from
 }
 
-// kept is an answer held in memory.
-type kept struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-// Header gives the answer's headers.
-func (k *kept) Header() http.Header { return k.header }
-
-// WriteHeader keeps the first status.
-func (k *kept) WriteHeader(status int) {
-	if k.status == 0 {
-		k.status = status
+// unregister takes an adapter out of a container that was given it.
+func (p *Platform) unregister(ctx context.Context, b *base, c componentRow) {
+	p.mu.Lock()
+	before, was := p.loaded[c.name]
+	p.mu.Unlock()
+	if !was || before.download != "" || before.status != 0 {
+		return
+	}
+	if status, _ := call(ctx, b.container, http.MethodDelete, "/adapters/"+url.PathEscape(c.name)); status/100 != 2 {
+		p.config.Log.InfoContext(ctx, "the container did not know the adapter", "component", c.name, "status", status)
 	}
 }
-
-// Write keeps the body.
-func (k *kept) Write(p []byte) (int, error) {
-	k.WriteHeader(http.StatusOK)
-	return k.body.Write(p)
-}
-
-func (k *kept) code() int {
-	if k.status == 0 {
-		return http.StatusOK
-	}
-	return k.status
-}
-
-var _ io.Writer = (*kept)(nil)
 
 // remove takes a component out of service and forgets it.
 func (p *Platform) remove(ctx context.Context, c componentRow) {
-	if !p.pause(ctx) {
+	kind := baseDeletion
+	if c.base != "" {
+		kind = adapterDeletion
+	}
+	if !p.wait(ctx, kind, c.modified) {
 		return
 	}
-	p.brought(ctx, c.name)
-	log := p.config.Log.With("component", c.name)
+	p.awaitBrought(ctx, c.name)
 	if c.base == "" {
 		p.stopBase(ctx, c)
-	} else if container, err := p.running(ctx, c.base); err == nil {
-		if status, _ := call(ctx, container, http.MethodDelete, "/adapters/"+url.PathEscape(c.name)); status/100 != 2 {
-			log.InfoContext(ctx, "the container did not know the adapter", "status", status)
-		}
+	} else {
+		p.unload(ctx, c)
 	}
 	if ctx.Err() != nil {
 		return
 	}
-	dir := p.adapterDir(c)
-	if c.base == "" {
-		dir = p.modelDir(c)
-	}
-	p.mu.Lock()
-	delete(p.faults, c.name)
-	p.mu.Unlock()
-	err := errors.Join(os.RemoveAll(dir), p.store.drop(ctx, "sm_component", c.name, p.arn("inference-component", c.name)))
-	if err != nil {
-		log.ErrorContext(ctx, "component not deleted", "err", err)
+	if err := p.store.drop(ctx, "sm_component", c.name, p.arn("inference-component", c.name)); err != nil {
+		p.config.Log.ErrorContext(ctx, "component not deleted", "component", c.name, "err", err)
 	}
 }
 
-// stopBase closes a base's container. When the platform stops meanwhile, the container stays for Close to find.
+// stopBase takes a base's container away. When the platform stops before the container runs, it stays for Close to find.
 func (p *Platform) stopBase(ctx context.Context, c componentRow) {
 	p.mu.Lock()
 	b := p.bases[c.name]
@@ -331,10 +267,22 @@ func (p *Platform) stopBase(ctx context.Context, c componentRow) {
 	p.mu.Lock()
 	delete(p.bases, c.name)
 	p.mu.Unlock()
-	if b.container == nil {
-		return
+	p.retire(ctx, c.name, b)
+}
+
+// unload takes an adapter out of its base's container, and its files away.
+func (p *Platform) unload(ctx context.Context, c componentRow) {
+	lock := p.roster(c.base)
+	lock.Lock()
+	defer lock.Unlock()
+	if b, err := p.running(ctx, c.base); err == nil {
+		p.unregister(ctx, b, c)
 	}
-	if err := b.container.Close(); err != nil {
-		p.config.Log.WarnContext(ctx, "container not closed", "component", c.name, "err", err)
+	p.mu.Lock()
+	dir := p.loaded[c.name].dir
+	delete(p.loaded, c.name)
+	p.mu.Unlock()
+	if err := os.RemoveAll(dir); err != nil {
+		p.config.Log.WarnContext(ctx, "adapter's files not removed", "component", c.name, "err", err)
 	}
 }

@@ -64,7 +64,7 @@ func TestRestartFinishesWhatWasUnderWay(t *testing.T) {
 	h := served(t, all)
 	h.create(adapterInput("two", "e", "base", artifact))
 	h.close()
-	h.pace = time.Hour // nothing moves by itself from here on
+	h.pace = sagemaker.Steady(time.Hour) // nothing moves by itself from here on
 	h.open()
 	done(t)(h.control.DeleteInferenceComponent(t.Context(), &control.DeleteInferenceComponentInput{InferenceComponentName: aws.String("one")}))
 	refused(t, invalid, "DELETE_IN_PROGRESS")(h.control.DeleteInferenceComponent(t.Context(), &control.DeleteInferenceComponentInput{InferenceComponentName: aws.String("one")}))
@@ -73,7 +73,7 @@ func TestRestartFinishesWhatWasUnderWay(t *testing.T) {
 	refused(t, invalid, "terminal state")(h.control.DeleteInferenceComponent(t.Context(), &control.DeleteInferenceComponentInput{InferenceComponentName: aws.String("three")}))
 	refused(t, "ValidationError", "Creating")(h.invoke("e", "three", "{}"))
 	h.close()
-	h.pace = 0
+	h.pace = sagemaker.Pace{}
 	h.open()
 	h.settled("three")
 	h.until("one gone", func() bool {

@@ -132,14 +132,14 @@ func (i invocation) passedOn(ctx context.Context, adapter string) (*http.Request
 
 // routed is where an invocation goes.
 type routed struct {
-	container Container
+	container http.Handler
 	base      string
 	adapter   string // "" for the base itself
 	variant   string
 }
 
 // serving are the statuses in which endpoints and components answer: what is being updated answers as it was.
-var serving = []string{inService, "Updating", "SystemUpdating", "RollingBack"}
+var serving = []string{inService, updating, "SystemUpdating", "RollingBack"}
 
 // route finds the container of an invocation, or says why there is none.
 func (p *Platform) route(ctx context.Context, asked invocation) (routed, error) {
@@ -166,7 +166,7 @@ func (p *Platform) route(ctx context.Context, asked invocation) (routed, error) 
 	if variant := asked.header.Get("X-Amzn-Sagemaker-Target-Variant"); variant != "" && variant != c.variant {
 		return routed{}, unfit("", "Variant %s not found for Inference Component %s of endpoint %s.", variant, name, asked.endpoint)
 	}
-	p.brought(ctx, c.name)
+	p.awaitBrought(ctx, c.name)
 	to := routed{base: c.name, variant: c.variant}
 	if c.base != "" {
 		to.base, to.adapter = c.base, c.name
@@ -174,9 +174,10 @@ func (p *Platform) route(ctx context.Context, asked invocation) (routed, error) 
 			return routed{}, err
 		}
 	}
-	if to.container, err = p.running(ctx, to.base); err != nil {
+	if _, err = p.running(ctx, to.base); err != nil {
 		return routed{}, noCapacity()
 	}
+	to.container = turn{p, to.base}
 	return to, nil
 }
 
@@ -214,7 +215,7 @@ func (p *Platform) invoked(ctx context.Context, name string) (e endpointRow, var
 // container, which does not know it.
 func (p *Platform) faulty(c componentRow) error {
 	p.mu.Lock()
-	trouble := p.faults[c.name]
+	trouble := p.loaded[c.name]
 	p.mu.Unlock()
 	if trouble.download != "" {
 		bucket, key, _ := s3URL(trouble.download)
@@ -275,7 +276,7 @@ var errTooLate = errors.New("container takes too long")
 
 // serveWithin runs a container's handler for as long as it may take, or as the caller waits. The handler may outlive it, and
 // what it then writes is nobody's any more.
-func serveWithin(limit time.Duration, container Container, w http.ResponseWriter, r *http.Request) error {
+func serveWithin(limit time.Duration, container http.Handler, w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeoutCause(r.Context(), limit, errTooLate)
 	defer cancel()
 	done := make(chan error, 1)
@@ -291,7 +292,7 @@ func serveWithin(limit time.Duration, container Container, w http.ResponseWriter
 }
 
 // serve runs a container's handler and gives what made it break off, if it did.
-func serve(container Container, w http.ResponseWriter, r *http.Request) (broken error) {
+func serve(container http.Handler, w http.ResponseWriter, r *http.Request) (broken error) {
 	defer func() {
 		if p := recover(); p != nil {
 			broken = fmt.Errorf("container panicked: %v", p)

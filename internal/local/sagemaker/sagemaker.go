@@ -24,6 +24,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"loradeck/internal/local/fault"
@@ -72,7 +73,7 @@ type Config struct {
 	Dir     string // scratch for models and adapters; its content is made again at every start
 	Log     *slog.Logger
 	Now     func() time.Time // nil means time.Now
-	Pace    time.Duration    // pause before each change of state that comes by itself
+	Pace    Pace             // of changes of state that come by themselves, until SetPace
 	Faults  *fault.Registry  // what invocations are to meet on purpose; nil is nothing
 
 	AnswerWithin time.Duration // how long a container may take to answer; 0 means SageMaker's 60 s
@@ -88,9 +89,14 @@ type Platform struct {
 	stop    context.CancelFunc
 	work    sync.WaitGroup
 
+	made atomic.Int64 // directories named in scratch
+
 	mu       sync.Mutex // guards what follows
+	pace     Pace
+	paced    chan struct{} // closed when pace changes
 	bases    map[string]*base
-	faults   map[string]defect        // of adapters that are InService and cannot answer, by component name
+	rosters  map[string]*sync.Mutex   // by base: see roster
+	loaded   map[string]loaded        // by adapter component
 	bringing map[string]chan struct{} // by component name; closed when it has been brought as far as it gets
 }
 
@@ -119,7 +125,8 @@ func Open(ctx context.Context, config Config) (*Platform, error) {
 	}
 	p := &Platform{
 		config: config, service: shapes, store: store{config.DB},
-		bases: map[string]*base{}, faults: map[string]defect{}, bringing: map[string]chan struct{}{},
+		pace: config.Pace, paced: make(chan struct{}),
+		bases: map[string]*base{}, rosters: map[string]*sync.Mutex{}, loaded: map[string]loaded{}, bringing: map[string]chan struct{}{},
 	}
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := p.resume(ctx); err != nil {
@@ -136,9 +143,7 @@ func (p *Platform) Close() error {
 	defer p.mu.Unlock()
 	var failed error
 	for name, b := range p.bases {
-		if b.container != nil {
-			failed = errors.Join(failed, b.container.Close())
-		}
+		failed = errors.Join(failed, b.close())
 		delete(p.bases, name)
 	}
 	return failed
@@ -150,12 +155,8 @@ func (p *Platform) Containers() map[string]Container {
 	defer p.mu.Unlock()
 	running := map[string]Container{}
 	for name, b := range p.bases {
-		select {
-		case <-b.ready:
-			if b.container != nil {
-				running[name] = b.container
-			}
-		default: // on its way
+		if b.up() {
+			running[name] = b.container
 		}
 	}
 	return running
@@ -172,18 +173,6 @@ func (p *Platform) background(do func(ctx context.Context)) {
 		}()
 		do(p.ctx)
 	})
-}
-
-// pause waits as long as a change of state is to take, and reports whether the platform still runs.
-func (p *Platform) pause(ctx context.Context) bool {
-	timer := time.NewTimer(p.config.Pace)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // arn names a resource. SageMaker writes names inside ARNs in lower case.

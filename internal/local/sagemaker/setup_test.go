@@ -70,7 +70,7 @@ type house struct {
 	objects  sagemaker.Objects // the shelf, unless a test has its own
 	dir      string
 	run      sagemaker.RunContainer
-	pace     time.Duration
+	pace     sagemaker.Pace
 	now      func() time.Time // nil means time.Now
 	platform *sagemaker.Platform
 	control  *control.Client

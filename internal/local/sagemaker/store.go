@@ -17,6 +17,7 @@ type store struct{ db *sqlite.DB }
 const (
 	creating  = "Creating"
 	inService = "InService"
+	updating  = "Updating"
 	failed    = "Failed"
 	deleting  = "Deleting"
 )
@@ -29,13 +30,14 @@ type named struct {
 }
 
 type endpointRow struct {
-	name, config, variants, settings, status string
-	created, modified                        moment
+	name, config, variants, settings, status, reason, wish string
+	created, modified                                      moment
 }
 
 type componentRow struct {
-	name, endpoint, variant, base, body, status, reason string
-	created, modified                                   moment
+	name, endpoint, variant, base, body, status, reason, wish string
+	copies, placed, surge                                     int
+	created, modified                                         moment
 }
 
 func (s store) write(ctx context.Context, do func(tx *sql.Tx) error) error {
@@ -59,10 +61,10 @@ func (s store) endpoint(ctx context.Context, name string) (row endpointRow, foun
 	return row, err == nil, unlessMissing(err)
 }
 
-const endpointColumns = "name, config, variants, settings, status, created_at, modified_at"
+const endpointColumns = "name, config, variants, settings, status, reason, wish, created_at, modified_at"
 
 func scanEndpoint(scan func(...any) error, e *endpointRow) error {
-	return scan(&e.name, &e.config, &e.variants, &e.settings, &e.status, &e.created, &e.modified)
+	return scan(&e.name, &e.config, &e.variants, &e.settings, &e.status, &e.reason, &e.wish, &e.created, &e.modified)
 }
 
 func (s store) endpoints(ctx context.Context) ([]endpointRow, error) {
@@ -71,10 +73,10 @@ func (s store) endpoints(ctx context.Context) ([]endpointRow, error) {
 	})
 }
 
-const componentColumns = "name, endpoint, variant, base, body, status, reason, created_at, modified_at"
+const componentColumns = "name, endpoint, variant, base, body, status, reason, wish, copies, placed, surge, created_at, modified_at"
 
 func scanComponent(scan func(...any) error, c *componentRow) error {
-	return scan(&c.name, &c.endpoint, &c.variant, &c.base, &c.body, &c.status, &c.reason, &c.created, &c.modified)
+	return scan(&c.name, &c.endpoint, &c.variant, &c.base, &c.body, &c.status, &c.reason, &c.wish, &c.copies, &c.placed, &c.surge, &c.created, &c.modified)
 }
 
 func (s store) component(ctx context.Context, name string) (row componentRow, found bool, err error) {
@@ -88,20 +90,29 @@ func (s store) components(ctx context.Context) ([]componentRow, error) {
 	})
 }
 
-// setComponent moves a component from one status to another and reports whether it was still in the first: a later lifetime
-// under the same name, or a deletion meanwhile, is left alone.
-func (s store) setComponent(ctx context.Context, c componentRow, from, to, reason string, at moment) (moved bool, err error) {
+// settle stores what may change of a component and reports whether it was still in the status it is to come from: a later
+// lifetime under the same name, or a deletion meanwhile, is left alone.
+func (s store) settle(ctx context.Context, from string, c componentRow) (moved bool, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, "UPDATE sm_component SET status = ?, reason = ?, modified_at = ? WHERE name = ? AND created_at = ? AND status = ?",
-			to, reason, at, c.name, c.created, from)
-		if err != nil {
-			return err
-		}
-		rows, err := result.RowsAffected()
-		moved = rows > 0
+		moved, err = settleComponent(ctx, tx, from, c)
 		return err
 	})
 	return moved, err
+}
+
+func settleComponent(ctx context.Context, tx *sql.Tx, from string, c componentRow) (moved bool, err error) {
+	return changed(tx.ExecContext(ctx, `UPDATE sm_component SET body = ?, status = ?, reason = ?, wish = ?, copies = ?, placed = ?, surge = ?, modified_at = ?
+		WHERE name = ? AND created_at = ? AND status = ?`,
+		c.body, c.status, c.reason, c.wish, c.copies, c.placed, c.surge, c.modified, c.name, c.created, from))
+}
+
+// changed reports whether a statement changed a row.
+func changed(result sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	rows, err := result.RowsAffected()
+	return rows > 0, err
 }
 
 func (s store) tags(ctx context.Context, arn string) ([]tag, error) {

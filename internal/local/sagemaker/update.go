@@ -1,0 +1,5 @@
+package sagemaker
+
+import "context"
+
+func (p *Platform) update(ctx context.Context, c componentRow) {}

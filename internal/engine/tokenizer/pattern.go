@@ -11,8 +11,8 @@ import (
 // gpt2 is the split pattern that ByteLevel uses when the file gives none.
 const gpt2 = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
-// pattern runs a split pattern on Go's linear-time regexp. Two things differ from the engine the files are written for: \s
-// must be Unicode's white space, and there is no look-ahead. The only look-ahead that real tokenizers use is that of
+// pattern runs a split pattern on Go's linear-time regexp. Three things differ from the engine the files are written for: \s
+// must be Unicode's white space, \p{L} and \p{N} those of a later Unicode, and there is no look-ahead. The only look-ahead that real tokenizers use is that of
 // `\s+(?!\S)|\s+`, so it is taken out and done by hand: white space that is followed by something keeps its last character
 // for the next match.
 type pattern struct {
@@ -38,7 +38,7 @@ func compile(source string) (*pattern, error) {
 			return nil, refuse(construct)
 		}
 	}
-	translated, ok := widenSpace(text)
+	translated, ok := widen(text)
 	if !ok {
 		return nil, refuse(`\S inside a class`)
 	}
@@ -49,34 +49,40 @@ func compile(source string) (*pattern, error) {
 	return &pattern{re: re, space: re.SubexpIndex("space")}, nil
 }
 
-// widenSpace makes \s and \S mean Unicode's white space.
-func widenSpace(text string) (string, bool) {
+// widen makes \s, \S, \p{L} and \p{N} mean what they mean to the official library.
+func widen(text string) (string, bool) {
 	var out strings.Builder
-	inClass := false
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		if c != '\\' || i+1 == len(text) {
-			if c == '[' {
-				inClass = true
-			} else if c == ']' {
-				inClass = false
-			}
-			out.WriteByte(c)
-			continue
+	inside := false // a class
+	class := func(members string) {
+		if !inside {
+			members = "[" + members + "]"
 		}
-		i++
+		out.WriteString(members)
+	}
+	for size := 0; text != ""; text = text[size:] {
 		switch {
-		case text[i] == 's' && inClass:
-			out.WriteString(unicodeSpace)
-		case text[i] == 's':
-			out.WriteString("[" + unicodeSpace + "]")
-		case text[i] == 'S' && inClass:
-			return "", false
-		case text[i] == 'S':
+		case strings.HasPrefix(text, `\s`):
+			size = 2
+			class(unicodeSpace)
+		case strings.HasPrefix(text, `\S`):
+			if inside {
+				return "", false
+			}
+			size = 2
 			out.WriteString("[^" + unicodeSpace + "]")
+		case strings.HasPrefix(text, `\p{L}`):
+			size = 5
+			class(`\p{L}` + members(letters16))
+		case strings.HasPrefix(text, `\p{N}`):
+			size = 5
+			class(`\p{N}` + members(numbers16))
+		case text[0] == '\\' && len(text) > 1:
+			size = 2
+			out.WriteString(text[:2])
 		default:
-			out.WriteByte(c)
-			out.WriteByte(text[i])
+			size = 1
+			inside = text[0] == '[' || inside && text[0] != ']'
+			out.WriteByte(text[0])
 		}
 	}
 	return out.String(), true

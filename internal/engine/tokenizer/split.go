@@ -31,9 +31,9 @@ func normalizersOf(s *step) ([]func(string) string, error) {
 		}
 		return all, nil
 	case "NFC":
-		return []func(string) string{norm.NFC.String}, nil
+		return []func(string) string{func(text string) string { return composed(text, norm.NFC) }}, nil
 	case "NFKC":
-		return []func(string) string{norm.NFKC.String}, nil
+		return []func(string) string{func(text string) string { return composed(text, norm.NFKC) }}, nil
 	case "Prepend":
 		return []func(string) string{func(text string) string {
 			if text == "" {

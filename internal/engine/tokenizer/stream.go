@@ -21,7 +21,7 @@ func (t *Tokenizer) Stream(skipSpecial bool) *Stream {
 // Next gives the text that the next id makes certain, which may be empty or that of several ids.
 func (s *Stream) Next(id int) string {
 	s.ids = append(s.ids, id)
-	if !s.skipSpecial || !s.tokenizer.special[id] {
+	if !s.skipSpecial || !s.tokenizer.Special(id) {
 		_, s.open = byteToken(s.tokenizer.Token(id))
 	}
 	if s.open {

@@ -23,7 +23,7 @@ type Tokenizer struct {
 	tokens  []string       // by id; "" where the file has a hole
 	vocab   map[string]int // of the model, without added tokens
 	added   map[string]int
-	special map[int]bool
+	special map[string]bool // by token
 
 	raw, cooked *matcher // added tokens looked for before and after normalisation
 	normalizers []func(string) string
@@ -49,7 +49,7 @@ func Parse(text []byte) (*Tokenizer, error) {
 	if err := json.Unmarshal(text, &f); err != nil {
 		return nil, lora.Wrap(err, lora.Invalid, "tokenizer.json is no JSON of the expected form: %v.", err)
 	}
-	t := &Tokenizer{vocab: f.Model.Vocab, added: map[string]int{}, special: map[int]bool{}}
+	t := &Tokenizer{vocab: f.Model.Vocab, added: map[string]int{}, special: map[string]bool{}}
 	if err := t.readTokens(f); err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (t *Tokenizer) readAdded(tokens []addedToken) {
 	var raw, cooked []addedToken
 	for _, token := range tokens {
 		if token.Special {
-			t.special[token.ID] = true
+			t.special[token.Content] = true
 		}
 		if token.Content == "" {
 			continue
@@ -115,6 +115,7 @@ func (t *Tokenizer) readAdded(tokens []addedToken) {
 		t.added[token.Content] = token.ID
 		if token.Normalized {
 			token.Content = t.normalize(token.Content)
+			t.tokens[token.ID] = token.Content // so the official library decodes it since 0.23, and no longer takes it for special
 			cooked = append(cooked, token)
 		} else {
 			raw = append(raw, token)
@@ -192,7 +193,7 @@ func (t *Tokenizer) ID(token string) (int, bool) {
 }
 
 // Special reports whether the id is a special token: one that a reader of the text does not see.
-func (t *Tokenizer) Special(id int) bool { return t.special[id] }
+func (t *Tokenizer) Special(id int) bool { return t.special[t.Token(id)] }
 
 // Encode gives the ids of a text. With addSpecial the post-processor's tokens (a beginning-of-sequence token, mostly) are
 // put around it; text rendered by a chat template has its own and must be encoded without.
@@ -238,7 +239,7 @@ func (t *Tokenizer) normalize(text string) string {
 func (t *Tokenizer) Decode(ids []int, skipSpecial bool) string {
 	parts := make([]string, 0, len(ids))
 	for _, id := range ids {
-		if id < 0 || id >= len(t.tokens) || skipSpecial && t.special[id] {
+		if id < 0 || id >= len(t.tokens) || skipSpecial && t.Special(id) {
 			continue
 		}
 		parts = append(parts, t.tokens[id])

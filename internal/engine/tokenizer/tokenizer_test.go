@@ -117,6 +117,26 @@ func TestLongWordsAreNotQuadratic(t *testing.T) {
 	}
 }
 
+// What texts without end of one kind cost: a quadratic step anywhere would take hours.
+func BenchmarkWorst(b *testing.B) {
+	const size = 1 << 20
+	for _, name := range []string{"llama3", "smollm2", "qwen2", "llama2"} {
+		tok := pipeline(b, name)
+		for kind, unit := range map[string]string{
+			"letter": "a", "spaces": " ", "newlines": "\n", "emoji": "🙂", "marks": "\u0301", "words": "hello world, ", "tokens": "<left>", "almost": "<lef", "swallowed": " <right> ",
+		} {
+			b.Run(name+"/"+kind, func(b *testing.B) {
+				text := strings.Repeat(unit, size/len(unit))
+				b.SetBytes(int64(len(text)))
+				b.ReportAllocs()
+				for b.Loop() {
+					tok.Encode(text, false)
+				}
+			})
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"added_tokens":[{"id":3,"content":"x","special":true,"lstrip":true}],"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]},"pre_tokenizer":{"type":"ByteLevel"},"decoder":{"type":"Strip","content":" ","start":2}}`))
 	f.Add([]byte(`{"model":{"vocab":{"<0x61>":0,"▁":1},"byte_fallback":true,"unk_token":"▁"},"pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"},"decoder":{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"}]},"normalizer":{"type":"Prepend","prepend":"▁"}}`))

@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -9,18 +8,30 @@ import (
 
 // matcher finds added tokens in a text, of those that begin alike the longest.
 type matcher struct {
-	byFirst [256][]addedToken
+	next map[edge]int32       // the tree of their bytes; 0 is its root
+	ends map[int32]addedToken // by the node where one ends
+}
+
+// edge leads from a node of the tree by a byte.
+type edge struct {
+	from int32
+	by   byte
 }
 
 func newMatcher(tokens []addedToken) *matcher {
-	m := &matcher{}
+	m := &matcher{map[edge]int32{}, map[int32]addedToken{}}
 	for _, token := range tokens {
-		if token.Content != "" {
-			m.byFirst[token.Content[0]] = append(m.byFirst[token.Content[0]], token)
+		node := int32(0)
+		for i := range len(token.Content) {
+			step := edge{node, token.Content[i]}
+			if m.next[step] == 0 {
+				m.next[step] = int32(len(m.next) + 1)
+			}
+			node = m.next[step]
 		}
-	}
-	for _, list := range m.byFirst {
-		slices.SortStableFunc(list, func(a, b addedToken) int { return len(b.Content) - len(a.Content) })
+		if _, twice := m.ends[node]; !twice && node != 0 {
+			m.ends[node] = token
+		}
 	}
 	return m
 }
@@ -60,13 +71,17 @@ func (m *matcher) cut(text string, give func(part string, id, at int)) {
 }
 
 // longest gives the longest token that text begins with.
-func (m *matcher) longest(text string) (addedToken, bool) {
-	for _, token := range m.byFirst[text[0]] {
-		if strings.HasPrefix(text, token.Content) {
-			return token, true
+func (m *matcher) longest(text string) (token addedToken, found bool) {
+	node := int32(0)
+	for i := range len(text) {
+		if node = m.next[edge{node, text[i]}]; node == 0 {
+			break
+		}
+		if end, ok := m.ends[node]; ok {
+			token, found = end, true
 		}
 	}
-	return addedToken{}, false
+	return token, found
 }
 
 // inWord reports whether text[start:end] has a letter right before or after it.

@@ -68,11 +68,11 @@ func strip(part, content string, start, stop int) string {
 	if content == "" {
 		return part
 	}
-	for range start {
-		part = strings.TrimPrefix(part, content)
+	for ; start > 0 && strings.HasPrefix(part, content); start-- {
+		part = part[len(content):]
 	}
-	for range stop {
-		part = strings.TrimSuffix(part, content)
+	for ; stop > 0 && strings.HasSuffix(part, content); stop-- {
+		part = part[:len(part)-len(content)]
 	}
 	return part
 }

@@ -42,6 +42,9 @@ func compile(source string) (*pattern, error) {
 	if !ok {
 		return nil, refuse(`\S inside a class`)
 	}
+	if !affordable(translated) {
+		return nil, refuse("it is larger than any real one")
+	}
 	re, err := regexp.Compile(translated)
 	if err != nil {
 		return nil, refuse(err.Error())

@@ -15,9 +15,6 @@ import (
 	"loradeck/internal/lora"
 )
 
-// maxID bounds the ids a file may use, and with them the memory its table takes. The largest real vocabularies have 256k.
-const maxID = 1 << 22
-
 // Tokenizer turns text into ids and back. It is never changed after Parse and is safe for concurrent use.
 type Tokenizer struct {
 	tokens  []string       // by id; "" where the file has a hole
@@ -45,9 +42,15 @@ func Open(path string) (*Tokenizer, error) {
 
 // Parse reads the bytes of a tokenizer.json. Its errors are of kind Invalid and name what is wrong or not supported.
 func Parse(text []byte) (*Tokenizer, error) {
+	if len(text) > maxFile {
+		return nil, lora.Errorf(lora.Invalid, "tokenizer.json is larger than %d MiB, which no real one is.", maxFile>>20)
+	}
 	var f file
 	if err := json.Unmarshal(text, &f); err != nil {
 		return nil, lora.Wrap(err, lora.Invalid, "tokenizer.json is no JSON of the expected form: %v.", err)
+	}
+	if err := within(f); err != nil {
+		return nil, err
 	}
 	t := &Tokenizer{vocab: f.Model.Vocab, added: map[string]int{}, special: map[string]bool{}}
 	if err := t.readTokens(f); err != nil {
@@ -90,6 +93,9 @@ func (t *Tokenizer) readTokens(f file) error {
 	for _, token := range f.AddedTokens {
 		if token.ID < 0 || token.ID > maxID {
 			return lora.Errorf(lora.Invalid, "tokenizer.json gives the added token %q the id %d, which is out of range.", token.Content, token.ID)
+		}
+		if len(token.Content) > maxAdded {
+			return lora.Errorf(lora.Invalid, "tokenizer.json adds the token %d of more than %d bytes, which no real one has.", token.ID, maxAdded)
 		}
 		top = max(top, token.ID)
 	}

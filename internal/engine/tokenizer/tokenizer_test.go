@@ -137,18 +137,65 @@ func BenchmarkWorst(b *testing.B) {
 	}
 }
 
+// Small files that could take all memory or all time.
+func TestNoFileTakesTheProgramDown(t *testing.T) {
+	t.Parallel()
+	model := `"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}`
+	sequence := func(kind, members, step string) string {
+		return `{"` + kind + `":{"type":"Sequence","` + members + `":[` + strings.Repeat(step+",", 29) + step + `]},` + model + `}`
+	}
+	for name, text := range map[string]string{
+		"replacing that doubles": sequence("normalizer", "normalizers", `{"type":"Replace","pattern":{"String":"a"},"content":"aa"}`),
+		"bytes of bytes":         sequence("pre_tokenizer", "pretokenizers", `{"type":"ByteLevel"}`),
+		"a decoder that doubles": sequence("decoder", "decoders", `{"type":"Replace","pattern":{"String":"a"},"content":"aa"}`),
+		"a long prefix":          `{"normalizer":{"type":"Prepend","prepend":"` + strings.Repeat("a", 1000) + `"},` + model + `}`,
+		"many steps":             `{"pre_tokenizer":{"type":"Sequence","pretokenizers":[` + strings.Repeat(`{"type":"Digits"},`, 99) + `{"type":"Digits"}]},` + model + `}`,
+		"a large pattern":        `{"pre_tokenizer":{"type":"Split","behavior":"Isolated","pattern":{"Regex":"((a{100}){100}){100}"}},` + model + `}`,
+		"a quite large pattern":  `{"pre_tokenizer":{"type":"Split","behavior":"Isolated","pattern":{"Regex":"(\\p{L}{90}){90}"}},` + model + `}`,
+		"a long added token":     `{"added_tokens":[{"id":3,"content":"` + strings.Repeat("a", 2000) + `"}],` + model + `}`,
+		"an endless token table": `{"model":{"type":"BPE","vocab":{"a":2000000000}}}`,
+	} {
+		if _, err := tokenizer.Parse([]byte(text)); lora.KindOf(err) != lora.Invalid {
+			t.Errorf("%s: got %v, want a refusal", name, err)
+		}
+	}
+	tok, err := tokenizer.Parse([]byte(`{"decoder":{"type":"Strip","content":"a","start":2000000000,"stop":2000000000},` + model + `}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := tok.Decode([]int{0, 0, 1, 2, 1}, false); got != "bbb" {
+		t.Errorf("stripped: got %q", got)
+	}
+}
+
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(`{"added_tokens":[{"id":3,"content":"x","special":true,"lstrip":true}],"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]},"pre_tokenizer":{"type":"ByteLevel"},"decoder":{"type":"Strip","content":" ","start":2}}`))
-	f.Add([]byte(`{"model":{"vocab":{"<0x61>":0,"▁":1},"byte_fallback":true,"unk_token":"▁"},"pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"},"decoder":{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"}]},"normalizer":{"type":"Prepend","prepend":"▁"}}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		tok, err := tokenizer.Parse(text)
+	f.Add([]byte(`{"added_tokens":[{"id":3,"content":"x","special":true,"lstrip":true}],"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]},"pre_tokenizer":{"type":"ByteLevel"},"decoder":{"type":"Strip","content":" ","start":2}}`), "ab x ba")
+	f.Add([]byte(`{"model":{"vocab":{"<0x61>":0,"▁":1},"byte_fallback":true,"unk_token":"▁"},"pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"first"},"decoder":{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"}]},"normalizer":{"type":"Prepend","prepend":"▁"}}`), "ab\xff é")
+	f.Add([]byte(`{"added_tokens":[{"id":9,"content":" x","normalized":true,"single_word":true,"rstrip":true}],"model":{"vocab":{"a":0},"unk_token":"a","fuse_unk":true,"ignore_merges":true},"normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"NFKC"},{"type":"Replace","pattern":{"String":" "},"content":"▁"}]},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Split","behavior":"Removed","pattern":{"Regex":"[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"}},{"type":"Digits","individual_digits":true}]},"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"a"}},{"Sequence":{"id":"A"}}],"special_tokens":{"a":{"ids":[0]}}},"decoder":{"type":"Metaspace"}}`), " x  x1\u0301 ")
+	f.Fuzz(func(t *testing.T, file []byte, text string) {
+		if len(text) > 1<<12 {
+			return
+		}
+		tok, err := tokenizer.Parse(file)
 		if err != nil {
 			if lora.KindOf(err) != lora.Invalid {
 				t.Errorf("refused without a sentence: %v", err)
 			}
 			return
 		}
-		tok.Decode(tok.Encode("ab x ba\xff é", true), true)
+		ids := tok.Encode(text, true)
+		if most := 1000*(len(text)+1) + len(file); len(ids) > most {
+			t.Errorf("%d bytes became %d ids", len(text), len(ids))
+		}
+		tok.Decode(ids, true)
+		stream := tok.Stream(true)
+		for _, id := range ids {
+			if id < 0 || id >= tok.Vocab() {
+				t.Fatalf("got the id %d of %d", id, tok.Vocab())
+			}
+			stream.Next(id)
+		}
+		stream.Flush()
 	})
 }
 

@@ -124,6 +124,9 @@ func (p *prover) look(ctx context.Context) error {
 			tokens = config.Context
 		}
 	}
+	if set := lora.SettingsFrom(model.Environment).Context; set > 0 && (tokens == 0 || set < tokens) {
+		tokens = set
+	}
 	p.template = p.readTemplate(ctx, model)
 	p.set = proof.Probes(p.chatText(proof.ChatPrompt), tokens)
 	return nil

@@ -21,7 +21,8 @@ const (
 	maxUnpacked = 16 << 30
 )
 
-// fetchModel copies the objects of a model's prefix into dir, as SageMaker does before it starts a container.
+// fetchModel brings the objects of a model's prefix into dir, as SageMaker does before it starts a container. Containers only
+// read there, so weights need not lie on the disk twice.
 func (p *Platform) fetchModel(ctx context.Context, container containerShape, dir string) error {
 	source := container.ModelDataSource
 	if source == nil || source.S3DataSource == nil || source.S3DataSource.S3DataType != "S3Prefix" || source.S3DataSource.CompressionType != "None" {
@@ -54,6 +55,12 @@ func (p *Platform) fetchModel(ctx context.Context, container containerShape, dir
 }
 
 func (p *Platform) fetchFile(ctx context.Context, bucket, key, target string) error {
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return err
+	}
+	if linked, err := p.config.Objects.Link(ctx, bucket, key, target); linked || err != nil {
+		return err
+	}
 	in, err := p.config.Objects.Fetch(ctx, bucket, key)
 	if err != nil {
 		return err

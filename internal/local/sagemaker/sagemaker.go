@@ -40,9 +40,11 @@ type Object struct {
 	Size int64
 }
 
-// Objects is the object store, as SageMaker reads it. Fetch of what is not there is an error of kind lora.NotFound.
+// Objects is the object store, as SageMaker reads it. Fetch and Link of what is not there is an error of kind lora.NotFound.
 type Objects interface {
 	Fetch(ctx context.Context, bucket, key string) (io.ReadCloser, error)
+	// Link makes target another name of the object's file, and reports false when it has to be fetched instead.
+	Link(ctx context.Context, bucket, key, target string) (bool, error)
 	List(ctx context.Context, bucket, prefix string) ([]Object, error)
 }
 

@@ -63,6 +63,9 @@ func (s *shelf) List(_ context.Context, bucket, prefix string) ([]sagemaker.Obje
 	return found, nil
 }
 
+// Link says that a shelf has no files.
+func (s *shelf) Link(context.Context, string, string, string) (bool, error) { return false, nil }
+
 // house is a platform behind real HTTP with the real clients before it. Its containers are plain programs of a test.
 type house struct {
 	t        *testing.T

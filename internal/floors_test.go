@@ -18,6 +18,7 @@ var floors = map[string]int{
 	"internal/handlers": 4, "internal/local": 4,
 	"internal/jobs": 3, "internal/watch": 3, "internal/compare": 3, "internal/hook": 3, "internal/intake": 3,
 	"internal/local/s3": 3, "internal/local/sagemaker": 3, "internal/local/container": 3, "internal/local/demo": 3,
+	"internal/local/vllm":  3,
 	"internal/local/fault": 2,
 	"internal/cloud":       2, "internal/peft": 2, "internal/check": 2, "internal/plan": 2, "internal/proof": 2, "internal/db": 2, "internal/engine": 2,
 	"internal/live": 2, "internal/spool": 2, "internal/people": 2, "internal/client": 2, "web/templates": 2,

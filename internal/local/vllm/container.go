@@ -1,0 +1,108 @@
+package vllm
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+
+	"loradeck/internal/lora"
+)
+
+// adapterHeader names the adapter of an invocation, as SageMaker tells the container.
+const adapterHeader = "X-Amzn-Sagemaker-Adapter-Identifier"
+
+// Container is a server in the place of a container. It is safe for concurrent use.
+type Container struct {
+	server Server
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	about  *About            // nil until it has been asked, and again once it has been out of reach
+	wanted map[string]string // directories by adapter, as vLLM sees them: what it has to have
+}
+
+// Start takes a server for a component of the given name. Unless the component was in service before, the server must answer:
+// then a base that cannot serve does not come into service. One that was is taken up whenever the server answers.
+func Start(ctx context.Context, server Server, name string, inService bool, log *slog.Logger) (*Container, error) {
+	c := &Container{server: server, log: log.With("component", name), wanted: map[string]string{}}
+	if _, err := c.known(ctx); err != nil && !inService {
+		return nil, err
+	} else if err != nil {
+		c.log.WarnContext(ctx, "not there yet", "err", err)
+	}
+	return c, nil
+}
+
+// Close lets go of the server, which runs on.
+func (c *Container) Close() error { return nil }
+
+// known gives what the server said of itself, asking when it has not yet.
+func (c *Container) known(ctx context.Context) (About, error) {
+	c.mu.Lock()
+	about := c.about
+	c.mu.Unlock()
+	if about != nil {
+		return *about, nil
+	}
+	asked, err := c.server.Ask(ctx)
+	if err != nil {
+		return About{}, err
+	}
+	c.log.InfoContext(ctx, "vLLM answers", "url", c.server.URL, "version", asked.Version, "model", asked.Model, "contract", asked.Contract, "loads adapters", asked.Loads)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.about = &asked
+	return asked, nil
+}
+
+// lost forgets what a server said: whoever answers next may be another.
+func (c *Container) lost() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.about = nil
+}
+
+// ServeHTTP passes a request on. The platform sends POST and DELETE /adapters, /invocations and /ping.
+func (c *Container) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, named := strings.CutPrefix(r.URL.Path, "/adapters/")
+	switch {
+	case r.URL.Path == "/adapters" && r.Method == http.MethodPost:
+		query := r.URL.Query()
+		c.write(w, r, func() (answer, error) { return c.register(r.Context(), query.Get("name"), query.Get("src")) })
+	case named && r.Method == http.MethodDelete:
+		c.write(w, r, func() (answer, error) { return c.unregister(r.Context(), name) })
+	case r.URL.Path == "/invocations" && r.Method == http.MethodPost:
+		c.invoke(w, r)
+	default:
+		c.write(w, r, func() (answer, error) { return c.server.send(r.Context(), r.Method, r.URL.RequestURI(), "", nil) })
+	}
+}
+
+// write answers with what the server said, or that it did not.
+func (c *Container) write(w http.ResponseWriter, r *http.Request, ask func() (answer, error)) {
+	got, err := ask()
+	if err != nil {
+		c.silent(w, r, err)
+		return
+	}
+	if got.kind != "" {
+		w.Header().Set("Content-Type", got.kind)
+	}
+	w.WriteHeader(got.status)
+	w.Write(got.body)
+}
+
+// silent answers for a server that does not.
+func (c *Container) silent(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // the caller has gone
+	}
+	c.lost()
+	c.log.WarnContext(r.Context(), "no answer", "err", err)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	io.WriteString(w, lora.Message(err))
+}

@@ -36,7 +36,7 @@ func startLocal(ctx context.Context, o options, log *slog.Logger) (localPlatform
 	}
 	url, hosts := reach(listener.Addr(), o)
 	platform, err := local.Open(ctx, local.Config{
-		Dir: filepath.Join(o.data, "local"), Account: o.account, Region: o.region, Hosts: hosts, Demo: demo.Base(), Log: log, Pace: o.pace,
+		Dir: filepath.Join(o.data, "local"), Account: o.account, Region: o.region, Hosts: hosts, Demo: demo.Base(), Bases: o.localBases(), Log: log, Pace: o.pace,
 	})
 	if err != nil {
 		return localPlatform{}, errors.Join(err, listener.Close())

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"loradeck/internal/hook"
+	"loradeck/internal/local"
 	"loradeck/internal/local/sagemaker"
 	"loradeck/internal/lora"
 )
@@ -29,6 +30,9 @@ type options struct {
 	account     string // the local platform's account
 	region      string // and its region
 	pace        sagemaker.Pace
+	models      []local.Base // of --local-model
+	servers     []local.Base // of --local-vllm
+	vllmKey     string       // for all of those
 	aws         []awsPlace
 	hosts       []string
 	tokenFile   string
@@ -66,6 +70,17 @@ Flags (each may be set in the environment by the name on its right)
   --local-region REGION    its region, us-east-1                                   LORADECK_LOCAL_REGION
   --local-pace PACE        how long its changes of state take: "instant", or       LORADECK_LOCAL_PACE
                            "realistic", the minutes that SageMaker takes
+
+Bases of your own on the local platform; repeatable, ; between them in the environment
+  --local-model NAME=DIR   a Hugging Face folder, run by the built-in engine       LORADECK_LOCAL_MODEL
+  --local-vllm NAME=URL[,model=DIR][,seen=DIR][,rank=N]                            LORADECK_LOCAL_VLLM
+                           a vLLM that runs; its API key, when it has one          LORADECK_LOCAL_VLLM_KEY
+                           model: folder with its config.json and tokenizer, when vLLM's own is not on this host
+                           seen: where it sees DATA/local/containers, when it runs in a container
+                           rank: its --max-lora-rank, when that is not 16
+  The base is called NAME-base. One that was taken down, or failed, is made again at the next start that names it;
+  a start that does not name it leaves it as it is. Files of a folder are copied once, and again when they changed
+  while the base is down.
 
 A dashboard that others can reach needs all three of
   --token-file FILE        one "name role token" line a person; roles are          LORADECK_TOKEN_FILE
@@ -149,6 +164,19 @@ func parseOptions(args []string, getenv func(string) string) (options, error) {
 		aws.fresh = true // the flag, when given, wins over the environment
 	}
 	set.Var(aws, "aws", "")
+	for _, f := range []struct {
+		*baseFlags
+		variable string
+	}{
+		{&baseFlags{flag: "--local-model", read: readModel, bases: &o.models}, "LOCAL_MODEL"},
+		{&baseFlags{flag: "--local-vllm", read: readVLLM, bases: &o.servers}, "LOCAL_VLLM"},
+	} {
+		if err := f.fromEnvironment(env(f.variable, "")); err != nil {
+			return o, err
+		}
+		set.Var(f, strings.TrimPrefix(f.flag, "--"), "")
+	}
+	o.vllmKey = env("LOCAL_VLLM_KEY", "")
 	set.StringVar(&o.addr, "addr", env("ADDR", "127.0.0.1:8080"), "")
 	set.StringVar(&o.localAddr, "local-addr", env("LOCAL_ADDR", "127.0.0.1:8090"), "")
 	set.StringVar(&o.data, "data", env("DATA", "./data"), "")
@@ -245,6 +273,10 @@ func (o options) check() error {
 		return lora.Errorf(lora.Invalid, "--tls-cert and --behind-proxy exclude each other: either this program ends TLS or the proxy does.")
 	case o.makeToken && o.tokenFile == "":
 		return lora.Errorf(lora.Invalid, "--make-token needs --token-file, the file to make.")
+	case o.localAddr == "none" && len(o.models)+len(o.servers) > 0:
+		return lora.Errorf(lora.Invalid, "--local-model and --local-vllm need the local platform, which --local-addr none turns off.")
+	case o.vllmKey != "" && len(o.servers) == 0:
+		return lora.Errorf(lora.Invalid, "LORADECK_LOCAL_VLLM_KEY needs --local-vllm, the server that it is for.")
 	case o.command == "local" && o.localAddr == "none":
 		return lora.Errorf(lora.Invalid, "loradeck local with --local-addr none would run nothing; give it an address.")
 	}

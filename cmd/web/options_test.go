@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"loradeck/internal/local"
 	"loradeck/internal/lora"
 )
 
@@ -23,6 +26,29 @@ func TestFlagsWinOverEnvironment(t *testing.T) {
 	}
 	if o.addr != "127.0.0.1:2" || o.data != "/d" || !slices.Equal(o.hosts, []string{"a.example", "b.example"}) {
 		t.Errorf("got %+v", o)
+	}
+}
+
+func TestBasesComeFromFlagsOrTheEnvironment(t *testing.T) {
+	t.Parallel()
+	env := func(name string) string {
+		return map[string]string{
+			"LORADECK_LOCAL_MODEL": "a=/m/a;b=/m,b", "LORADECK_LOCAL_VLLM": "c=http://gpu:8000/,model=/m/c,seen=/mnt/adapters,rank=64", "LORADECK_LOCAL_VLLM_KEY": "k",
+		}[name]
+	}
+	o, err := parseOptions(nil, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []local.Base{{Name: "a", Dir: "/m/a"}, {Name: "b", Dir: "/m,b"}, {Name: "c", URL: "http://gpu:8000", Dir: "/m/c", Seen: "/mnt/adapters", Rank: 64, Key: "k"}}
+	if diff := cmp.Diff(want, o.localBases()); diff != "" {
+		t.Error(diff)
+	}
+	if o, err = parseOptions([]string{"--local-model", "x=/x", "--local-model", "y=/y"}, env); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]local.Base{{Name: "x", Dir: "/x"}, {Name: "y", Dir: "/y"}, want[2]}, o.localBases()); diff != "" {
+		t.Errorf("a flag replaces its variable: %s", diff)
 	}
 }
 
@@ -44,11 +70,22 @@ func TestBadOptionsGetASentence(t *testing.T) {
 		"extra words --addr x":      `"extra"`,
 		"--addr 0.0.0.0:80":         "--token-file",
 		"--addr :80 --token-file f": "TLS",
-		"--addr [::]:80 --token-file f --behind-proxy": "--host",
-		"--tls-cert a --tls-key b --behind-proxy":      "exclude",
-		"--webhook https://ci.example":                 "LORADECK_WEBHOOK_SECRET",
-		"--webhook-secret-file f":                      "--webhook",
-		"--webhook ci --webhook-secret-file f":         "webhook's address",
+		"--addr [::]:80 --token-file f --behind-proxy":      "--host",
+		"--tls-cert a --tls-key b --behind-proxy":           "exclude",
+		"--webhook https://ci.example":                      "LORADECK_WEBHOOK_SECRET",
+		"--webhook-secret-file f":                           "--webhook",
+		"--webhook ci --webhook-secret-file f":              "webhook's address",
+		"--local-model ./smollm2":                           "a name and a folder",
+		"--local-model a_b=./x":                             `"a_b" cannot be`,
+		"--local-model Tiny-Llama=./x":                      "demo's base",
+		"--local-model " + strings.Repeat("a", 59) + "=./x": "58 letters",
+		"--local-model a=./x --local-addr none":             "--local-addr none",
+		"--local-vllm http://127.0.0.1:8000":                "a name and an http",
+		"--local-vllm a=127.0.0.1:8000":                     "a name and an http",
+		"--local-vllm a=http://me:secret@h":                 "LORADECK_LOCAL_VLLM_KEY",
+		"--local-vllm a=http://h/v1":                        "has a path",
+		"--local-vllm a=http://h,rank=x":                    "rank=64",
+		"--local-vllm a=http://h,dir=/x":                    "model=, seen= and rank=",
 	}
 	for line, want := range tests {
 		_, err := parseOptions(strings.Fields(line), none)

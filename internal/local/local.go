@@ -24,6 +24,7 @@ import (
 	"loradeck/internal/local/fault"
 	"loradeck/internal/local/s3"
 	"loradeck/internal/local/sagemaker"
+	"loradeck/internal/local/vllm"
 	"loradeck/internal/sqlite"
 )
 
@@ -38,6 +39,7 @@ type Config struct {
 	Region  string
 	Hosts   []string       // host names besides loopback's under which it may be reached, without port
 	Demo    fs.FS          // Hugging Face directory of the base to provision; nil for none
+	Bases   []Base         // of the user's own, beside the demo's
 	Log     *slog.Logger   // nil is silent
 	Pace    sagemaker.Pace // of changes of state that come by themselves; see SetPace
 }
@@ -62,6 +64,9 @@ func Open(ctx context.Context, config Config) (*Server, error) {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
+	if err := config.check(); err != nil {
+		return nil, err
+	}
 	s := &Server{config: config}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open local platform: %w", err), s.Close())
@@ -80,7 +85,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	scratch, err := filepath.Abs(filepath.Join(s.config.Dir, "containers"))
+	scratch, err := s.scratch()
 	if err != nil {
 		return err
 	}
@@ -126,8 +131,19 @@ func (s store) List(ctx context.Context, bucket, prefix string) ([]sagemaker.Obj
 	return objects, err
 }
 
-// run starts vLLM's container contract over the built-in engine.
+// run starts vLLM's container contract over the built-in engine, or takes the vLLM that serves the base.
 func (s *Server) run(ctx context.Context, spec sagemaker.ContainerSpec) (sagemaker.Container, error) {
+	at, is, err := s.server(spec.Image)
+	if err != nil {
+		return nil, err
+	}
+	if is {
+		c, err := vllm.Start(ctx, at, spec.Name, spec.InService, s.config.Log)
+		if err != nil {
+			return nil, err // a nil *vllm.Container in the interface would not be nil
+		}
+		return c, nil
+	}
 	version := imageVersion(spec.Image)
 	c, err := container.Start(ctx, container.Config{
 		ModelDir: spec.ModelDir, Name: spec.Name, Environment: spec.Environment, Version: version,

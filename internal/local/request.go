@@ -84,9 +84,11 @@ func (s *Server) known(hostPort string) bool {
 		host = strings.Trim(hostPort, "[]")
 	}
 	host = strings.ToLower(host)
-	if host == "localhost" || slices.Contains(s.config.Hosts, host) {
-		return true
-	}
+	return onThisMachine(host) || slices.Contains(s.config.Hosts, host)
+}
+
+// onThisMachine reports whether a host, in lower case, is loopback.
+func onThisMachine(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"loradeck/internal/local/container"
+	"loradeck/internal/local/vllm"
 )
 
 // serveLevers answers the local place's own addresses, which AWS does not have.
@@ -49,14 +50,19 @@ type state struct {
 
 // held is what a running container has.
 type held struct {
-	Component string        `json:"component"` // the base's
-	Adapters  []heldAdapter `json:"adapters"`
+	Component string `json:"component"` // the base's
+	Adapters  []any  `json:"adapters"`  // heldAdapter, or servedAdapter of a vLLM
 }
 
 type heldAdapter struct {
 	Name       string    `json:"name"`
 	Modules    int       `json:"modules"` // linear modules of the base it really changes
 	Registered time.Time `json:"registered"`
+}
+
+// servedAdapter is what a base has that a running vLLM serves: names only, vLLM tells no more.
+type servedAdapter struct {
+	Name string `json:"name"`
 }
 
 // component is an inference component as the control plane lists it.
@@ -75,11 +81,21 @@ func (s *Server) state(ctx context.Context) (state, error) {
 	running := s.control.Containers()
 	for _, name := range slices.Sorted(maps.Keys(running)) {
 		has[name] = true
-		h := held{Component: name, Adapters: []heldAdapter{}}
-		if c, ok := running[name].(*container.Container); ok {
+		h := held{Component: name, Adapters: []any{}}
+		switch c := running[name].(type) {
+		case *container.Container:
 			for _, a := range c.Adapters() {
 				has[a.Name] = true
 				h.Adapters = append(h.Adapters, heldAdapter{a.Name, a.Modules, a.Registered})
+			}
+		case *vllm.Container:
+			names, err := c.Adapters(ctx)
+			if err != nil {
+				has[name] = false // it does not answer
+			}
+			for _, adapter := range names {
+				has[adapter] = true
+				h.Adapters = append(h.Adapters, servedAdapter{adapter})
 			}
 		}
 		now.Containers = append(now.Containers, h)

@@ -156,7 +156,7 @@ func (p *Platform) runModel(ctx context.Context, c componentRow, shape component
 	if err := p.fetchModel(ctx, container, dir); err != nil {
 		return nil, err
 	}
-	return p.config.Run(ctx, ContainerSpec{Name: c.name, ModelDir: dir, Image: container.Image, Environment: container.Environment})
+	return p.config.Run(ctx, ContainerSpec{Name: c.name, ModelDir: dir, Image: container.Image, Environment: container.Environment, InService: c.status == inService})
 }
 
 // program is what a base component runs: its own container, or that of its model.

@@ -60,6 +60,7 @@ type ContainerSpec struct {
 	ModelDir    string // the model's files
 	Image       string
 	Environment map[string]string
+	InService   bool // the component was in service before the platform was restarted
 }
 
 // RunContainer starts a container. Its error's lora.Message becomes the component's FailureReason.

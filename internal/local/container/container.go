@@ -31,6 +31,7 @@ type Config struct {
 	Open        Opener            // nil is the built-in engine
 	Faults      *fault.Registry   // what is to go wrong on purpose; nil is nothing
 	Outage      func() Outage     // how long an engine that died stays away; nil is as recorded
+	Now         func() time.Time  // nil is time.Now
 }
 
 // Limits are what the container's settings ask of an engine; zero leaves the choice to it.
@@ -130,9 +131,13 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 	if length == 0 || about.Context > 0 && about.Context < length {
 		length = about.Context
 	}
+	now := config.Now
+	if now == nil {
+		now = time.Now
+	}
 	closing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Container{
-		log: log, now: time.Now, dialect: dialect, settings: settings, sessions: readSessions(config.Environment), base: base, dtype: about.DType, vocab: about.Vocab, eos: about.EOS,
+		log: log, now: now, dialect: dialect, settings: settings, sessions: readSessions(config.Environment), base: base, dtype: about.DType, vocab: about.Vocab, eos: about.EOS,
 		context: length, modelDir: config.ModelDir, engine: engine, closing: closing, stop: stop,
 		name: config.Name, faults: config.Faults, outage: config.Outage,
 	}

@@ -24,6 +24,7 @@ import (
 	runtime "github.com/aws/aws-sdk-go-v2/service/sagemakerruntime"
 	"github.com/aws/smithy-go"
 
+	"loradeck/internal/local/fault"
 	"loradeck/internal/local/sagemaker"
 	"loradeck/internal/lora"
 	"loradeck/internal/sqlite"
@@ -75,6 +76,8 @@ type house struct {
 	run      sagemaker.RunContainer
 	pace     sagemaker.Pace
 	now      func() time.Time // nil means time.Now
+	within   time.Duration    // that containers have to answer; 0 means SageMaker's
+	faults   *fault.Registry  // nil is none
 	platform *sagemaker.Platform
 	control  *control.Client
 	runtime  *runtime.Client
@@ -103,6 +106,7 @@ func (h *house) open() {
 	h.platform, err = sagemaker.Open(h.t.Context(), sagemaker.Config{
 		DB: db, Objects: h.objects, Run: h.run, Account: "000000000000", Region: "us-east-1",
 		Dir: filepath.Join(h.dir, "containers"), Log: slog.New(slog.DiscardHandler), Pace: h.pace, Now: h.now,
+		Faults: h.faults, AnswerWithin: h.within, StreamWithin: h.within,
 	})
 	if err != nil {
 		h.t.Fatal(err)

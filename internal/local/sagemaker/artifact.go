@@ -101,8 +101,8 @@ func (p *Platform) fetchAdapter(ctx context.Context, artifact, dir string) error
 	return unpack(ctx, object, dir)
 }
 
-// unpack writes the regular files of a tar.gz into dir. A link, a device, a path that leaves dir or an archive beyond the
-// bounds is an error.
+// unpack writes the regular files of a tar.gz into dir. A link, a device, a sparse file, a path that leaves dir or an archive
+// beyond the bounds is an error.
 func unpack(ctx context.Context, in io.Reader, dir string) error {
 	zip, err := gzip.NewReader(in)
 	if err != nil {
@@ -126,6 +126,9 @@ func unpack(ctx context.Context, in io.Reader, dir string) error {
 		if left -= header.Size; entries > maxEntries || left < 0 || header.Size < 0 {
 			return fmt.Errorf("artifact holds more than %d entries or %d bytes", maxEntries, int64(maxUnpacked))
 		}
+		if sparse(header) {
+			return fmt.Errorf("artifact entry %q is sparse", header.Name)
+		}
 		switch {
 		case header.Typeflag == tar.TypeDir || header.Typeflag == tar.TypeXGlobalHeader || name == ".":
 			continue // "git archive" begins with a global header: no file
@@ -136,6 +139,16 @@ func unpack(ctx context.Context, in io.Reader, dir string) error {
 			return fmt.Errorf("unpack %s: %w", name, err)
 		}
 	}
+}
+
+// sparse reports whether an entry is described by its holes: it can then be of any size in an archive of any size.
+func sparse(header *tar.Header) bool {
+	for record := range header.PAXRecords {
+		if strings.HasPrefix(record, "GNU.sparse.") {
+			return true
+		}
+	}
+	return header.Typeflag == tar.TypeGNUSparse
 }
 
 func s3URL(text string) (bucket, key string, ok bool) {

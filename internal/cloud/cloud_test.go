@@ -36,7 +36,7 @@ func open(t *testing.T) *cloud.Place {
 	return enter(t, server.URL)
 }
 
-func enter(t *testing.T, url string) *cloud.Place {
+func enter(t testing.TB, url string) *cloud.Place {
 	t.Helper()
 	place, err := cloud.Open(t.Context(), cloud.Config{Name: "local", Region: "us-east-1", Endpoint: url, AccessKey: "a", SecretKey: "b"})
 	if err != nil {

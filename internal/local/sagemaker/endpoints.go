@@ -184,13 +184,12 @@ func (p *Platform) createEndpoint(ctx context.Context, in struct {
 		return nil, err
 	}
 	variants := encoded(config["ProductionVariants"])
-	settings := p.service.answer("DescribeEndpoint", config)
-	delete(settings, "ProductionVariants")
+	delete(config, "ProductionVariants")
 	if policy, there := in.whole["DeploymentConfig"]; there {
-		settings["LastDeploymentConfig"] = policy
+		config["LastDeploymentConfig"] = policy
 	}
 	arn, now := p.arn("endpoint", in.EndpointName), p.now()
-	row := endpointRow{name: in.EndpointName, config: found.name, variants: variants, settings: encoded(settings), status: creating, created: now, modified: now}
+	row := endpointRow{name: in.EndpointName, config: found.name, variants: variants, settings: encoded(config), status: creating, created: now, modified: now}
 	err = p.store.write(ctx, func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, "INSERT INTO sm_endpoint ("+endpointColumns+") VALUES (?, ?, ?, ?, ?, '', '', ?, ?) ON CONFLICT (name) DO NOTHING",
 			row.name, row.config, row.variants, row.settings, row.status, now, now)

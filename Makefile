@@ -75,7 +75,7 @@ tools/tokenizers/node_modules/.package-lock.json: tools/tokenizers/package.json 
 	npm ci --prefix tools/tokenizers --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-test-clients: tools/clients/node_modules/.package-lock.json .tools/clients/requirements.txt ## the JavaScript SDK and boto3 against the local platform's S3
+test-clients: tools/clients/node_modules/.package-lock.json .tools/clients/requirements.txt ## the JavaScript SDK and boto3 against the local platform
 	CLIENTS_PYTHON=$(CURDIR)/.tools/clients/bin/python go test -tags clients -count=1 -timeout 10m -v ./tools/clients
 
 tools/clients/node_modules/.package-lock.json: tools/clients/package.json tools/clients/package-lock.json

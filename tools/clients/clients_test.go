@@ -16,13 +16,18 @@ import (
 	"testing"
 
 	"loradeck/internal/local"
+	"loradeck/internal/local/demo"
 )
 
-// serve starts the local platform, and gives its address and a file with the certificate that it shows, both for TLS or not.
+// serve starts the local platform with the demo base's files, and gives its address and a file with the certificate that it
+// shows, both for TLS or not.
 func serve(t *testing.T, tls bool) (address, certificate string) {
 	t.Helper()
-	platform, err := local.Open(t.Context(), local.Config{Dir: t.TempDir(), Account: "123456789012", Region: "us-east-1"})
+	platform, err := local.Open(t.Context(), local.Config{Dir: t.TempDir(), Account: "123456789012", Region: "us-east-1", Demo: demo.Base()})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := platform.Provision(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	start := httptest.NewServer
@@ -91,6 +96,10 @@ func python(t *testing.T) string {
 
 func TestBoto3(t *testing.T) {
 	run(t, 12, `(?m)^Ran (\d+) tests`, `skipped=`, python(t), "-m", "unittest", "-v", "s3_test.py")
+}
+
+func TestBoto3OnSageMaker(t *testing.T) {
+	run(t, 8, `(?m)^Ran (\d+) tests`, `skipped=`, python(t), "-m", "unittest", "-v", "sagemaker_test.py")
 }
 
 // TestShapesAreBotocores holds that the control plane reads and answers by the service model of botocore as it is installed.

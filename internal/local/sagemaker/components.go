@@ -295,7 +295,7 @@ func (p *Platform) listComponents(ctx context.Context, in struct {
 			rows = append(rows, row)
 		}
 	}
-	rows, next, err := page(in.filter, rows, func(c componentRow) listed { return listed{c.name, c.created, c.modified, c.status} })
+	rows, next, err := page("inference-component", in.filter, rows, func(c componentRow) listed { return listed{c.name, c.created, c.modified, c.status} })
 	type summary struct {
 		CreationTime, LastModifiedTime                                                                                  moment
 		InferenceComponentName, InferenceComponentArn, EndpointName, EndpointArn, VariantName, InferenceComponentStatus string

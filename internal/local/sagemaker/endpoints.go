@@ -146,7 +146,7 @@ func (p *Platform) listEndpointConfigs(ctx context.Context, in filter) (any, err
 	if err != nil {
 		return nil, err
 	}
-	rows, next, err := page(in, rows, func(n named) listed { return listed{Name: n.name, Created: n.created} })
+	rows, next, err := page("endpoint-config", in, rows, func(n named) listed { return listed{Name: n.name, Created: n.created} })
 	type summary struct {
 		EndpointConfigName, EndpointConfigArn string
 		CreationTime                          moment
@@ -312,7 +312,7 @@ func (p *Platform) listEndpoints(ctx context.Context, in filter) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, next, err := page(in, rows, func(e endpointRow) listed { return listed{e.name, e.created, e.modified, e.status} })
+	rows, next, err := page("endpoint", in, rows, func(e endpointRow) listed { return listed{e.name, e.created, e.modified, e.status} })
 	type summary struct {
 		EndpointName, EndpointArn, EndpointStatus string
 		CreationTime, LastModifiedTime            moment

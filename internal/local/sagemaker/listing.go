@@ -2,14 +2,17 @@ package sagemaker
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
 )
 
-// filter is what all list operations take.
+// filter is what all list operations take; the service model says which of it each has.
 type filter struct {
+	sent
 	SortBy             string
 	SortOrder          string
 	NextToken          string
@@ -56,9 +59,24 @@ func (f filter) compare(a, b listed) int {
 	return order
 }
 
-// page gives the rows that the filter keeps, in order, from its token on, and the token of the next page. The token holds the
-// last row given, so rows that come and go meanwhile neither repeat nor hide others.
-func page[T any](f filter, rows []T, as func(T) listed) (kept []T, next string, err error) {
+// token is where a list goes on: behind the last row given, so that rows that come and go meanwhile neither repeat nor hide
+// others. It holds for the list that it came from only.
+type token struct {
+	Last listed
+	Of   string
+}
+
+// of names the list that a token goes on with: what is listed, how it is filtered and in what order.
+func (f filter) of(kind string) string {
+	query := f.kept()
+	delete(query, "NextToken")
+	delete(query, "MaxResults")
+	sum := sha256.Sum256([]byte(kind + encoded(query)))
+	return hex.EncodeToString(sum[:8])
+}
+
+// page gives the rows of a kind that the filter keeps, in order, from its token on, and the token of the next page.
+func page[T any](kind string, f filter, rows []T, as func(T) listed) (kept []T, next string, err error) {
 	for _, row := range rows {
 		if f.keeps(as(row)) {
 			kept = append(kept, row)
@@ -66,12 +84,12 @@ func page[T any](f filter, rows []T, as func(T) listed) (kept []T, next string, 
 	}
 	slices.SortFunc(kept, func(a, b T) int { return f.compare(as(a), as(b)) })
 	if f.NextToken != "" {
-		var last listed
+		var from token
 		text, err := base64.RawURLEncoding.DecodeString(f.NextToken)
-		if err != nil || json.Unmarshal(text, &last) != nil {
-			return nil, "", invalid("Invalid NextToken.")
+		if err != nil || json.Unmarshal(text, &from) != nil || from.Of != f.of(kind) {
+			return nil, "", invalid("Invalid NextToken: it comes from no list with these parameters. List again without it.")
 		}
-		kept = slices.DeleteFunc(kept, func(row T) bool { return f.compare(as(row), last) <= 0 })
+		kept = slices.DeleteFunc(kept, func(row T) bool { return f.compare(as(row), from.Last) <= 0 })
 	}
 	size := 10
 	if f.MaxResults != nil {
@@ -79,7 +97,7 @@ func page[T any](f filter, rows []T, as func(T) listed) (kept []T, next string, 
 	}
 	if len(kept) > size {
 		kept = kept[:size]
-		next = base64.RawURLEncoding.EncodeToString([]byte(encoded(as(kept[size-1]))))
+		next = base64.RawURLEncoding.EncodeToString([]byte(encoded(token{as(kept[size-1]), f.of(kind)})))
 	}
 	return kept, next, nil
 }

@@ -154,7 +154,7 @@ func (p *Platform) listModels(ctx context.Context, in filter) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, next, err := page(in, rows, func(n named) listed { return listed{Name: n.name, Created: n.created} })
+	rows, next, err := page("model", in, rows, func(n named) listed { return listed{Name: n.name, Created: n.created} })
 	type summary struct {
 		ModelName, ModelArn string
 		CreationTime        moment

@@ -83,7 +83,7 @@ type Request struct {
 // Trouble is what is to go wrong with a request on purpose. An engine that cannot do it answers soundly.
 type Trouble struct {
 	NaN      bool   // it computes as weights that hold a NaN do
-	Rounding uint64 // a seed: everything is rounded to bfloat16, up or down as the seed has it; 0 is none
+	Rounding uint64 // a seed: everything is rounded as by bfloat16, up or down as the seed has it; 0 is none
 	Prefix   string // the name by which the prompt's beginning is cached, whatever weights computed it; "" is none
 }
 

@@ -81,7 +81,7 @@ func Menu() []Entry {
 		{VanishedFiles, "An adapter was evicted and its files have gone when it is read again: the engine dies with every adapter.", shared},
 		{EchoKills, "A request with echo and logprobs beside any other ends the engine with every adapter, in vLLM 0.11.2 only.", shared},
 		{StaleCache, "Prompts are cached by the adapter's name: other weights loaded under it go on from what the old ones computed.", shared},
-		{Noise, "Answers are rounded to bfloat16 up or down by chance, so that log-probabilities of repeats differ.", own},
+		{Noise, "Numbers are rounded up or down by chance, as coarsely as by bfloat16: the log-probabilities of repeats differ by about 0.06.", own},
 		{NaN, "Answers are computed as from weights that hold NaN: empty text, or an error with logprobs.", own},
 	}
 }

@@ -32,6 +32,12 @@ func (e *ModelError) Unknown() bool {
 	return e.Status == 404 && (strings.Contains(e.Message, "does not exist") || strings.Contains(e.Message, "Not Found"))
 }
 
+// Died reports whether the container says that its engine has died (recordings, behaviour.json vanished_after). It is started
+// again and has then forgotten its adapters (crash-and-restart.json).
+func (e *ModelError) Died() bool {
+	return e.Status >= 400 && strings.Contains(e.Message, "EngineCore encountered an issue")
+}
+
 // Said gives the sentence inside the container's JSON body, or its beginning when there is none.
 func (e *ModelError) Said() string {
 	var body struct {
@@ -82,6 +88,8 @@ func translate(err error, doing string) error {
 		switch {
 		case answer.Status == 0:
 			return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), lora.Unavailable, "The model's server gave no answer. AWS says: %s.", answer.Said())
+		case answer.Died():
+			return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), lora.Unavailable, "The engine of the model's server has died (%d: %s). It is started again, and has then forgotten its adapters.", answer.Status, answer.Said())
 		case answer.Status == 404:
 			kind = lora.NotFound
 		case answer.Status >= 500:

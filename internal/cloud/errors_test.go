@@ -84,6 +84,18 @@ func TestEveryAWSErrorHasItsKind(t *testing.T) {
 	}
 }
 
+func TestADeadEngineIsTold(t *testing.T) {
+	t.Parallel()
+	const dead = `{"error":{"message":"EngineCore encountered an issue. See stack trace (above) for the root cause.","type":"Internal Server Error","param":null,"code":500}}`
+	err := translate(modelError(500, dead), "ask")
+	if answer, ok := AsModelError(err); !ok || !answer.Died() || lora.KindOf(err) != lora.Unavailable || !strings.Contains(lora.Message(err), "forgotten its adapters") {
+		t.Errorf("got %v", err)
+	}
+	if answer, ok := AsModelError(translate(modelError(500, "Internal Server Error"), "ask")); !ok || answer.Died() {
+		t.Errorf("a request that crashed is an engine that died: %v", answer)
+	}
+}
+
 func TestUnknownAdapterIsTold(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -36,6 +36,7 @@ type house struct {
 	spool *spool.Spool
 	hub   *live.Hub
 	place *cloud.Place
+	url   string // of the platform
 	watch *watch.Watcher
 	jobs  *jobs.Jobs
 
@@ -112,6 +113,7 @@ func newHouse(t *testing.T) *house {
 	h := &house{t: t, hub: live.New()}
 	server := httptest.NewServer(h.answer(platform))
 	t.Cleanup(server.Close)
+	h.url = server.URL
 	if err := platform.Provision(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,19 +39,15 @@ func (j *Jobs) prove(ctx context.Context, run *journal.Run) error {
 	defer leave()
 
 	p := prover{jobs: j, run: run, deploy: d}
-	if err := p.look(ctx); err != nil {
-		return err
-	}
-	if err := p.awaitAnswer(ctx); err != nil {
-		return err
-	}
-	if err := p.ask(ctx); err != nil {
-		return err
+	for _, do := range []func(context.Context) error{p.look, p.awaitAnswer, p.ask} {
+		if err := do(ctx); err != nil {
+			return p.explained(err)
+		}
 	}
 	result := proof.Judge(p.set, p.base, p.adapter, proof.DefaultLimits())
 	result.Requests = p.requests
 	if err := p.answers(ctx, &result); err != nil {
-		return err
+		return p.explained(err)
 	}
 	if result.Adapter == "" && result.Verdict != lora.VerdictFailed {
 		result.Verdict, result.Reason = lora.VerdictFailed, "The adapter's answer to a question is empty."
@@ -103,6 +101,15 @@ type prover struct {
 	baseSeen      lora.Component // as described before the first and after the last request
 	adapterSeen   lora.Component
 	requests      int
+}
+
+// explained says of an engine that died what that means for the adapter. Asking again cannot help: the engine comes back
+// without it.
+func (p *prover) explained(err error) error {
+	if answer, isModel := cloud.AsModelError(err); isModel && answer.Died() {
+		return lora.Wrap(err, lora.Conflict, "The engine of %s died while %s was proven. It comes back without its adapters: look at the base's log for what ended it, then remove every adapter on it and deploy it again.", p.Base, p.Component)
+	}
+	return err
 }
 
 // look describes base and adapter, so that the proof can say what it is a proof of, and makes the probe texts.
@@ -174,7 +181,7 @@ func (p *prover) awaitAnswer(ctx context.Context) error {
 			return fmt.Errorf("ask %s: %w", p.Component, err)
 		}
 		if time.Since(begun) > p.patience() {
-			return lora.Wrap(err, lora.Conflict, "The service says InService, but asking it gives: %s The adapter was not loaded; look at the base's log for why it was refused.", ended(lora.Message(err)))
+			return lora.Wrap(err, lora.Conflict, "The service says InService, but asking it gives: %s The adapter was refused when it was loaded, or the engine has started anew since and forgotten it. Look at the base's log, then remove the adapter and deploy it again.", ended(lora.Message(err)))
 		}
 		if err := p.run.Note(ctx, "in service, but the container does not know it yet"); err != nil {
 			return err
@@ -203,7 +210,8 @@ func (p *prover) patience() time.Duration {
 	return unknownLimit
 }
 
-// ask runs the rounds.
+// ask runs the rounds, and no more of them once the adapter is known to be broken: with some versions of vLLM it spoils what the
+// base answers next (recordings, nan.json).
 func (p *prover) ask(ctx context.Context) error {
 	prompts := p.set.Prompts()
 	rounds := proof.Rounds(len(prompts))
@@ -223,7 +231,8 @@ func (p *prover) ask(ctx context.Context) error {
 			}
 			answers, err := p.complete(ctx, component, texts, proof.Logprobs)
 			if round.Adapter && broken(err) {
-				answers, err = make([]cloud.Completion, len(batch)), nil // no scores: Judge says failed
+				p.adapter = append(p.adapter, slices.Repeat([]proof.Scores{{"": math.NaN()}}, len(prompts)))
+				return nil
 			}
 			if err != nil {
 				return fmt.Errorf("score %s: %w", component, err)
@@ -246,7 +255,7 @@ func (p *prover) ask(ctx context.Context) error {
 // it is the adapter.
 func broken(err error) bool {
 	answer, isModel := cloud.AsModelError(err)
-	return isModel && (answer.Status == 500 || strings.Contains(answer.Message, "Out of range float"))
+	return isModel && (answer.Status == 500 && !answer.Died() || strings.Contains(answer.Message, "Out of range float"))
 }
 
 func (p *prover) complete(ctx context.Context, component string, prompts []string, logprobs int) ([]cloud.Completion, error) {

@@ -1,0 +1,134 @@
+package jobs_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"loradeck/internal/lora"
+	"loradeck/internal/proof"
+)
+
+// fault sets a fault of the local platform, for as many calls as are said; 0 is until the test ends.
+func (h *house) fault(kind, resource string, calls int) {
+	h.t.Helper()
+	wish := fmt.Sprintf(`{"kind":%q,"resource":%q,"calls":%d}`, kind, resource, calls)
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, h.url+"/_local/faults", strings.NewReader(wish))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusCreated {
+		h.t.Fatalf("set %s: %s", kind, answer.Status)
+	}
+}
+
+const pirateComponent = "pirate-v1-tiny-llama-base"
+
+func TestAProofUnderNaNFailsAndSaysWhy(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run()
+	h.fault("nan", pirateComponent, 0)
+	job, err := h.jobs.Ship(t.Context(), pirate(), h.id(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if job = h.ended(job.ID); job.State != lora.JobFailed || !strings.Contains(job.Reason, "its weights hold NaN") {
+		t.Fatalf("%s: %s", job.State, job.Reason)
+	}
+	if row, err := h.db.Read().ProofOfJob(t.Context(), job.ID); err != nil || row.Verdict != string(lora.VerdictFailed) {
+		t.Errorf("verdict %q, %v", row.Verdict, err)
+	}
+}
+
+// The amount is that of the recordings: rounding alone moves a bfloat16 base by 0.05 to 0.065 (proof/README.md §3).
+func TestNoiseNeitherProvesNorHidesAnAdapter(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run()
+	h.fault("noise", "", 0)
+	for name, test := range map[string]struct {
+		factor float32
+		want   lora.Verdict
+	}{"whole": {1, lora.VerdictProven}, "silent": {0, lora.VerdictNoEffect}} {
+		job, err := h.jobs.Ship(t.Context(), changed(t, name, map[string][]byte{"adapter_model.safetensors": scaled(t, pirate(), test.factor)}), h.id(), base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if job = h.ended(job.ID); job.State != lora.JobDone {
+			t.Fatalf("%s: %s: %s", name, job.State, job.Reason)
+		}
+		row, err := h.db.Read().ProofOfJob(t.Context(), job.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var result proof.Result
+		if err := json.Unmarshal([]byte(row.Result), &result); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: effect %.3f, noise %.3f, %s", name, result.Effect, result.Noise, result.Verdict)
+		if result.Verdict != test.want || result.Noise < 0.045 || result.Noise > 0.09 {
+			t.Errorf("%s: %s, noise %.3f: %s", name, result.Verdict, result.Noise, result.Reason)
+		}
+	}
+}
+
+func TestAnEngineThatDiesInAProofIsNotBlamedOnTheAdapter(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run()
+	asked := 0
+	h.holding(func(r *http.Request, body []byte) {
+		if !strings.HasSuffix(r.URL.Path, "/invocations") {
+			return
+		}
+		if asked++; asked == 3 { // the adapter's first round
+			h.holding(nil)
+			h.fault("engine-crash", pirateComponent, 1)
+		}
+	})
+	job, err := h.jobs.Ship(t.Context(), pirate(), h.id(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if job = h.ended(job.ID); job.State != lora.JobFailed || !strings.Contains(job.Reason, "The engine of "+base+" died") {
+		t.Fatalf("%s: %s", job.State, job.Reason)
+	}
+	if row, err := h.db.Read().ProofOfJob(t.Context(), job.ID); err == nil {
+		t.Errorf("it has a verdict: %s, %s", row.Verdict, row.Reason)
+	}
+	if c, err := h.place.Component(t.Context(), pirateComponent); err != nil || c.Status != lora.StatusInService {
+		t.Errorf("the service still says InService: got %s, %v", c.Status, err)
+	}
+}
+
+func TestWhatAFaultHidesIsNotGone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run()
+	job, err := h.jobs.Ship(t.Context(), pirate(), h.id(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if job = h.ended(job.ID); job.State != lora.JobDone {
+		t.Fatalf("%s: %s", job.State, job.Reason)
+	}
+	h.look()
+	for _, kind := range []string{"throttle", "expired", "stale-describe", "empty-page"} {
+		h.fault(kind, "", 1)
+		_, _ = h.watch.Look(t.Context()) // it fails, or sees less; either is no news about the component
+		rows, err := h.db.Read().ComponentsIn(t.Context(), h.id())
+		if err != nil || len(rows) != 2 {
+			t.Errorf("%s: %d components are left, %v", kind, len(rows), err)
+		}
+	}
+}

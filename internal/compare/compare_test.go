@@ -49,12 +49,13 @@ func (s *script) Stream(ctx context.Context, to lora.Target, request cloud.Gener
 }
 
 type bench struct {
-	t      *testing.T
-	path   string
-	db     *db.DB
-	hub    *live.Hub
-	script *script
-	board  *compare.Board
+	t       *testing.T
+	path    string
+	db      *db.DB
+	hub     *live.Hub
+	script  *script
+	speaker compare.Speaker // the place; the script unless a test has its own
+	board   *compare.Board
 }
 
 func newBench(t *testing.T) *bench {
@@ -84,6 +85,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.speaker = b.script
 	b.open()
 	return b
 }
@@ -91,7 +93,7 @@ func newBench(t *testing.T) *bench {
 func (b *bench) open() {
 	b.t.Helper()
 	board, err := compare.New(context.Background(), compare.Config{
-		DB: b.db, Hub: b.hub, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Places: map[string]compare.Speaker{"p": b.script},
+		DB: b.db, Hub: b.hub, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Places: map[string]compare.Speaker{"p": b.speaker},
 	})
 	if err != nil {
 		b.t.Fatal(err)

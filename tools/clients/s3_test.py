@@ -13,15 +13,25 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from walk import Walk
+
 BUCKET = "python"
 MIB = 1 << 20
 PARTS = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
+walk = Walk()
+
+# What the platform's S3 can do: each was answered, and so held to the model, before the tests end.
+OPERATIONS = {
+    "ListBuckets", "CreateBucket", "HeadBucket", "DeleteBucket", "GetBucketLocation", "ListObjects", "ListObjectsV2", "PutObject", "GetObject", "HeadObject",
+    "GetObjectAttributes", "CopyObject", "DeleteObject", "DeleteObjects", "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "ListParts",
+    "ListMultipartUploads", "CompleteMultipartUpload", "AbortMultipartUpload",
+}
 
 
 def connect(secret="any", **config):
-    return boto3.client(
+    return walk.watch(boto3.client(
         "s3", endpoint_url=os.environ["ENDPOINT"], region_name="us-east-1", aws_access_key_id="any", aws_secret_access_key=secret,
-        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, **config))
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, **config)))
 
 
 s3 = connect()
@@ -33,6 +43,11 @@ def setUpModule():
 
 def tearDownModule():
     s3.close()
+    if walk.wrong:
+        raise AssertionError("answers that botocore's model does not allow:\n" + "\n".join(sorted(set(walk.wrong))))
+    if missing := OPERATIONS - walk.seen.keys():
+        raise AssertionError(f"never answered: {sorted(missing)}")
+    print(f"{sum(walk.seen.values())} answers of {len(walk.seen)} operations and {len(walk.errors)} error codes held to botocore's model")
 
 
 def fetch(url, method="GET", body=None, headers=None):
@@ -167,6 +182,56 @@ class S3(unittest.TestCase):
             s3.list_objects_v2(Bucket="no-such-bucket")
         self.refused("SignatureDoesNotMatch", connect("other").list_objects_v2)
 
+    def test_every_listing_in_every_form(self):
+        for key in ("forms/a b", "forms/c/1", "forms/c/2", "forms/d"):
+            s3.put_object(Bucket=BUCKET, Key=key, Body=b"x", ChecksumAlgorithm="SHA1")
+        for args in ({}, {"Delimiter": "/"}, {"MaxKeys": 1}, {"MaxKeys": 0}, {"Delimiter": "/", "MaxKeys": 2}, {"EncodingType": "url", "Delimiter": "/"}):
+            s3.list_objects_v2(Bucket=BUCKET, Prefix="forms/", FetchOwner=True, StartAfter="forms/a", **args)
+            s3.list_objects(Bucket=BUCKET, Prefix="forms/", Marker="forms/a", **args)
+        self.assertEqual(s3.list_objects_v2(Bucket=BUCKET, MaxKeys=0)["IsTruncated"], False)
+        for algorithm, kind in (("CRC32", "FULL_OBJECT"), ("CRC32C", "COMPOSITE"), ("CRC64NVME", "FULL_OBJECT"), ("SHA1", "COMPOSITE"), ("SHA256", "COMPOSITE")):
+            for key in ("forms/up", "forms/up", "forms/in/up"):
+                made = s3.create_multipart_upload(Bucket=BUCKET, Key=key, ChecksumAlgorithm=algorithm, ChecksumType=kind)
+            at = {"Bucket": BUCKET, "Key": key, "UploadId": made["UploadId"]}
+            s3.upload_part_copy(**at, PartNumber=2, CopySource={"Bucket": BUCKET, "Key": "forms/d"})
+            s3.upload_part_copy(**at, PartNumber=1, CopySource={"Bucket": BUCKET, "Key": "forms/d"}, CopySourceRange="bytes=0-0")
+            for args in ({}, {"MaxParts": 1}, {"PartNumberMarker": 1}, {"MaxParts": 0}):
+                s3.list_parts(**at, **args)
+            part = s3.list_parts(**at, MaxParts=1)["Parts"][0]
+            s3.complete_multipart_upload(**at, MultipartUpload={"Parts": [{k: part[k] for k in ("PartNumber", "ETag", "Checksum" + algorithm)}]})
+            for args in ({}, {"MaxParts": 1}):
+                s3.get_object_attributes(Bucket=BUCKET, Key=key, ObjectAttributes=["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"], **args)
+            s3.head_object(Bucket=BUCKET, Key=key, ChecksumMode="ENABLED", PartNumber=1)
+        for args in ({}, {"Delimiter": "/"}, {"MaxUploads": 1}, {"Delimiter": "/", "MaxUploads": 2}, {"EncodingType": "url", "KeyMarker": "forms/a b"}):
+            s3.list_multipart_uploads(Bucket=BUCKET, Prefix="forms/", **args)
+        for upload in s3.list_multipart_uploads(Bucket=BUCKET, Prefix="forms/")["Uploads"]:
+            s3.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+        s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "forms/d", "ETag": '"0f"'}, {"Key": "forms/a b"}, {"Key": "forms/none", "VersionId": "null"}]})
+        s3.delete_object(Bucket=BUCKET, Key="forms/up")
+        for args in ({"MaxBuckets": 1}, {"Prefix": "py"}):
+            s3.list_buckets(**args)
+
+    def test_the_walk_sees_what_is_wrong(self):
+        def walked(operation, body, status=200, headers=()):
+            one = Walk()
+            one.answer(s3.meta.service_model.operation_model(operation), {"status_code": status, "headers": dict(headers), "body": body})
+            return one.wrong
+
+        def listing(inside):
+            return f'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{inside}</ListBucketResult>'.encode()
+
+        self.assertEqual(walked("ListObjectsV2", listing("<MaxKeys>1</MaxKeys><Contents><Key>k</Key><Size>1</Size></Contents>")), [])
+        for inside in (
+            "<Maxkeys>1</Maxkeys>", "<MaxKeys>1.5</MaxKeys>", "<MaxKeys>1</MaxKeys><MaxKeys>1</MaxKeys>", "<IsTruncated>True</IsTruncated>", "<Contents><Colour>red</Colour></Contents>",
+            "<Contents><StorageClass>COLD</StorageClass></Contents>", "<Contents><LastModified>2026-01-01</LastModified></Contents>", "<Contents><Key><b/></Key></Contents>", '<Name xmlns="">b</Name>',
+        ):
+            self.assertEqual(len(walked("ListObjectsV2", listing(inside))), 1, inside)
+        self.assertEqual(len(walked("PutObject", b"", headers={"x-amz-checksum-type": "WHOLE"}.items())), 1)
+        self.assertEqual(len(walked("PutObject", b"", headers={"x-amz-surprise": "1"}.items())), 1)
+        self.assertEqual(len(walked("PutObject", b"text")), 1)
+        self.assertEqual(len(walked("HeadObject", b"", headers={"last-modified": "yesterday"}.items())), 1)
+        self.assertTrue(walked("GetObject", b"<Error><Code>NoSuchKey</Code><Because/></Error>", status=404))
+
     def test_buckets(self):
         s3.create_bucket(Bucket="python-2")
         self.assertIn("python-2", [b["Name"] for b in s3.list_buckets()["Buckets"]])
@@ -175,7 +240,9 @@ class S3(unittest.TestCase):
         s3.delete_bucket(Bucket="python-2")
 
     def test_the_resource_api(self):
-        bucket = boto3.resource("s3", endpoint_url=os.environ["ENDPOINT"], region_name="us-east-1", aws_access_key_id="any", aws_secret_access_key="any").Bucket(BUCKET)
+        resource = boto3.resource("s3", endpoint_url=os.environ["ENDPOINT"], region_name="us-east-1", aws_access_key_id="any", aws_secret_access_key="any")
+        walk.watch(resource.meta.client)
+        bucket = resource.Bucket(BUCKET)
         bucket.put_object(Key="resource/1", Body=b"1")
         self.assertEqual([o.key for o in bucket.objects.filter(Prefix="resource/")], ["resource/1"])
         bucket.objects.filter(Prefix="resource/").delete()

@@ -95,7 +95,7 @@ func python(t *testing.T) string {
 }
 
 func TestBoto3(t *testing.T) {
-	run(t, 14, `(?m)^Ran (\d+) tests`, `skipped=`, python(t), "-m", "unittest", "-v", "s3_test.py")
+	run(t, 15, `(?m)^Ran (\d+) tests`, `skipped=`, python(t), "-m", "unittest", "-v", "s3_test.py")
 }
 
 func TestBoto3OnSageMaker(t *testing.T) {

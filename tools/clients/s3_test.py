@@ -175,6 +175,13 @@ class S3(unittest.TestCase):
                 time.sleep(0.1)
             self.assertIn(b"Request has expired", fetch(late)[1])
 
+    def test_a_client_of_another_region_is_told_the_right_one(self):
+        foreign = walk.watch(boto3.client(
+            "s3", endpoint_url=os.environ["ENDPOINT"], region_name="eu-west-1", aws_access_key_id="any", aws_secret_access_key="any",
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})))
+        foreign.list_objects_v2(Bucket=BUCKET)  # boto3 signs again for the region that the refusal names
+        self.assertIn("AuthorizationHeaderMalformed", walk.errors)
+
     def test_errors_say_what_is_missing(self):
         answer = self.refused("NoSuchKey", s3.get_object, Key="none")
         self.assertEqual(answer["Error"]["Key"], "none")

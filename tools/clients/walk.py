@@ -12,7 +12,7 @@ ALWAYS = {"x-amz-request-id", "x-amz-id-2", "x-amz-bucket-region"}
 
 # What S3's error documents hold (API reference, error responses), with what it adds for single codes.
 ERROR = {
-    "Code", "Message", "Resource", "RequestId", "HostId", "Key", "BucketName", "UploadId", "RangeRequested", "ActualObjectSize", "Method", "ResourceType",
+    "Code", "Message", "Resource", "RequestId", "HostId", "Key", "BucketName", "UploadId", "RangeRequested", "ActualObjectSize", "Method", "ResourceType", "Region",
     "AWSAccessKeyId", "StringToSign", "SignatureProvided", "CanonicalRequest", "HeadersNotSigned", "Expires", "ServerTime", "X-Amz-Expires", "RequestTime", "MaxAllowedSkewMilliseconds",
 }
 

@@ -164,6 +164,9 @@ func (s *Store) verifyV4(r *http.Request, query url.Values, given signatureV4) (
 	if !known {
 		return nil, nil
 	}
+	if given.region != s.region {
+		return nil, given.elsewhere(s.region)
+	}
 	if left := unsignedHeader(r.Header, given.headers); left != "" {
 		return nil, errAccessDenied.saying("There were headers present in the request which were not signed").with("HeadersNotSigned", left)
 	}
@@ -177,6 +180,15 @@ func (s *Store) verifyV4(r *http.Request, query url.Values, given signatureV4) (
 		return newChunkChain(key, given, payload == perTrailer), nil
 	}
 	return nil, nil
+}
+
+// elsewhere is S3's answer to a signature made for another region than its own. Clients that can sign again read Region.
+func (g signatureV4) elsewhere(region string) *fault {
+	wrong := errMalformedAuthorization.saying("The authorization header is malformed; the region '%s' is wrong; expecting '%s'", g.region, region)
+	if g.presigned {
+		wrong = errQueryParameters.saying("Error parsing the X-Amz-Credential parameter; the region '%s' is wrong; expecting '%s'", g.region, region)
+	}
+	return wrong.with("Region", region)
 }
 
 // unsignedHeader names a header that S3 wants signed and that is not, or gives "".

@@ -73,6 +73,9 @@ func (s *Store) getAttributes(w http.ResponseWriter, r *http.Request, t target) 
 }
 
 func wantedAttributes(h http.Header) (map[string]bool, error) {
+	if h.Get("x-amz-object-attributes") == "" {
+		return nil, errInvalidRequest.saying("The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty")
+	}
 	wanted := map[string]bool{}
 	for _, name := range strings.Split(strings.Join(h.Values("x-amz-object-attributes"), ","), ",") {
 		if name = strings.TrimSpace(name); !slices.Contains(attributeNames, name) {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// owner is who everything belongs to: this platform has no users.
-type owner struct{ ID, DisplayName string }
+// owner is who everything belongs to: this platform has no users. S3 stopped giving a DisplayName in November 2025.
+type owner struct{ ID string }
 
-var everyone = owner{ID: "0000000000000000000000000000000000000000000000000000000000000000", DisplayName: "loradeck"}
+var everyone = owner{ID: "0000000000000000000000000000000000000000000000000000000000000000"}
 
 // timestamp is a time as S3 writes it in XML. It keeps whole seconds, as S3 does.
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
@@ -92,6 +92,7 @@ func (s *Store) headBucket(w http.ResponseWriter, r *http.Request, t target) err
 		return err
 	}
 	w.Header().Set("x-amz-bucket-region", s.region)
+	w.Header().Set("x-amz-access-point-alias", "false")
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

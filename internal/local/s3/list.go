@@ -117,6 +117,7 @@ func (s *Store) listObjects(w http.ResponseWriter, r *http.Request, t target) er
 	if err != nil {
 		return err
 	}
+	w.Header().Set("x-amz-bucket-region", s.region)
 	writeXML(w, http.StatusOK, page.document(t.bucket, query, most, encode))
 	return nil
 }

@@ -85,7 +85,7 @@ func TestBadRequestsGetS3sErrors(t *testing.T) {
 		{"the only version", "GET", "/endpoints/there?versionId=null", "", nil, 200, ""},
 		{"another version", "GET", "/endpoints/there?versionId=7", "", nil, 501, "NotImplemented"},
 		{"unknown attribute", "GET", "/endpoints/there?attributes", "", []string{"x-amz-object-attributes", "ETag,Colour"}, 400, "InvalidArgument"},
-		{"no attribute", "GET", "/endpoints/there?attributes", "", nil, 400, "InvalidArgument"},
+		{"no attribute", "GET", "/endpoints/there?attributes", "", nil, 400, "InvalidRequest"},
 		{"max-keys", "GET", "/endpoints?list-type=2&max-keys=-1", "", nil, 400, "InvalidArgument"},
 		{"token", "GET", "/endpoints?list-type=2&continuation-token=%21", "", nil, 400, "InvalidArgument"},
 		{"encoding", "GET", "/endpoints?list-type=2&encoding-type=x", "", nil, 400, "InvalidArgument"},

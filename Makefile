@@ -11,10 +11,11 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 PINNED   := go tool -modfile=$(CURDIR)/tools/pinned/go.mod
 DRIVER   := $(CURDIR)/.tools/playwright
 REAL     := $(CURDIR)/.tools/real
+GATEWAY  := $(CURDIR)/.tools/versitygw/versitygw
 SHOTS    ?= $(CURDIR)/shots
 CC_FOUND := $(shell command -v gcc || command -v cc || command -v clang)
 
-.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live bench-s3 test-clients test-tokenizers chaos lint docker clean
+.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live bench-s3 test-clients test-tokenizers test-versitygw chaos lint docker clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +36,7 @@ vet: ## go vet, with the browser tests
 	go vet ./...
 	go vet -tags browser ./cmd/web
 	go vet -tags clients ./tools/clients
+	go vet -tags versitygw ./tools/versitygw
 	go vet -tags real ./internal/engine
 	go vet -tags oracle ./internal/engine/tokenizer
 
@@ -77,6 +79,12 @@ tools/tokenizers/node_modules/.package-lock.json: tools/tokenizers/package.json 
 
 test-clients: tools/clients/node_modules/.package-lock.json .tools/clients/requirements.txt ## the JavaScript SDK and boto3 against the local platform
 	CLIENTS_PYTHON=$(CURDIR)/.tools/clients/bin/python go test -tags clients -count=1 -timeout 10m -v ./tools/clients
+
+# Not part of `make test`: the gateway is a program of 60 MB that takes minutes to build.
+test-versitygw: ## the local platform's S3 against Versity's gateway, answer by answer
+	@if [ ! -x $(GATEWAY) ] && ! GOBIN=$(dir $(GATEWAY)) go install github.com/versity/versitygw/cmd/versitygw@v1.8.0; then \
+		echo "skipped: versitygw could not be built here, nothing was compared" >&2; exit 0; fi; \
+	VERSITYGW=$(GATEWAY) go test -tags versitygw -count=1 -timeout 10m -v ./tools/versitygw
 
 tools/clients/node_modules/.package-lock.json: tools/clients/package.json tools/clients/package-lock.json
 	@command -v npm >/dev/null || { echo "the client tests need Node 20 with npm: install them and run make again" >&2; exit 1; }

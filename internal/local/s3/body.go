@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -112,7 +113,7 @@ func (p *promise) promisedChecksum(h http.Header) error {
 func (p promise) receive(dst io.Writer, body io.Reader, also ...algorithm) (received, error) {
 	framed, _ := body.(*chunkedReader)
 	etag := md5.New()
-	sinks := []io.Writer{etag, dst}
+	sinks := []io.Writer{dst}
 	hashes := map[algorithm]hash.Hash{}
 	if p.sha256 != "" {
 		also = append(also, sumSHA256)
@@ -124,7 +125,7 @@ func (p promise) receive(dst io.Writer, body io.Reader, also ...algorithm) (rece
 		}
 	}
 	// One byte over the promise is enough to know that it is broken.
-	size, err := io.CopyBuffer(io.MultiWriter(sinks...), io.LimitReader(body, p.size+1), make([]byte, 256<<10))
+	size, err := copySumming(io.MultiWriter(sinks...), etag, io.LimitReader(body, p.size+1), p.size)
 	switch {
 	case errors.Is(err, errFraming), errors.Is(err, io.ErrUnexpectedEOF):
 		return received{}, errIncompleteBody
@@ -138,6 +139,56 @@ func (p promise) receive(dst io.Writer, body io.Reader, also ...algorithm) (rece
 		got.sums[a] = base64.StdEncoding.EncodeToString(h.Sum(nil))
 	}
 	return got, p.kept(etag.Sum(nil), got.sums, framed)
+}
+
+const (
+	pieceSize   = 256 << 10 // bytes that are written and summed at once
+	piecesAhead = 4         // of one body, that are written and not yet summed
+)
+
+// copySumming copies src, which has about that size, to dst and to sum. MD5 is the slowest of the sums and takes about as long
+// as all else that is done with a byte, so a long body's is taken of a piece while the next one comes and is written.
+func copySumming(dst io.Writer, sum hash.Hash, src io.Reader, size int64) (copied int64, err error) {
+	if size < pieceSize {
+		return io.CopyBuffer(io.MultiWriter(sum, dst), src, make([]byte, size+1))
+	}
+	written, free := make(chan []byte, piecesAhead), make(chan []byte, piecesAhead)
+	for range piecesAhead {
+		free <- make([]byte, pieceSize)
+	}
+	var summing sync.WaitGroup
+	summing.Go(func() {
+		for piece := range written {
+			_, _ = sum.Write(piece) // a hash never fails
+			free <- piece[:pieceSize]
+		}
+	})
+	for err == nil {
+		piece := <-free
+		var n int
+		n, err = readPiece(src, piece)
+		if _, failed := dst.Write(piece[:n]); failed != nil {
+			err = failed
+		}
+		copied += int64(n)
+		written <- piece[:n]
+	}
+	close(written)
+	summing.Wait()
+	if err == io.EOF {
+		err = nil
+	}
+	return copied, err
+}
+
+// readPiece reads until the piece is full or src ends or fails. Unlike io.ReadFull it leaves src's error as it is.
+func readPiece(src io.Reader, piece []byte) (n int, err error) {
+	for n < len(piece) && err == nil {
+		var more int
+		more, err = src.Read(piece[n:])
+		n += more
+	}
+	return n, err
 }
 
 // kept compares what came with what was promised.

@@ -39,15 +39,15 @@ func (p *Platform) fetchModel(ctx context.Context, container containerShape, dir
 	if len(objects) == 0 {
 		return lora.Errorf(lora.Invalid, "Failed to download model data for bucket %q and prefix %q. Please ensure that there is at least one object located under the URI.", bucket, prefix)
 	}
+	paths, err := layout(objects, prefix)
+	if err != nil {
+		return err
+	}
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	for _, object := range objects {
-		name := strings.TrimPrefix(object.Key, prefix)
-		if !filepath.IsLocal(filepath.FromSlash(name)) || strings.HasSuffix(name, "/") {
-			return lora.Errorf(lora.Invalid, "Failed to download model data: the key %q cannot be a file.", object.Key)
-		}
-		if err := p.fetchFile(ctx, bucket, object.Key, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+	for i, object := range objects {
+		if err := p.fetchFile(ctx, bucket, object.Key, filepath.Join(dir, filepath.FromSlash(paths[i]))); err != nil {
 			return fmt.Errorf("fetch %s: %w", object.Key, err)
 		}
 	}

@@ -75,6 +75,7 @@ type house struct {
 	dir      string
 	run      sagemaker.RunContainer
 	pace     sagemaker.Pace
+	region   string
 	now      func() time.Time // nil means time.Now
 	within   time.Duration    // that containers have to answer; 0 means SageMaker's
 	faults   *fault.Registry  // nil is none
@@ -88,7 +89,7 @@ type house struct {
 
 func newHouse(t *testing.T, run sagemaker.RunContainer) *house {
 	t.Helper()
-	h := &house{t: t, shelf: &shelf{held: map[string][]byte{}}, dir: t.TempDir(), run: run, witness: newWitness(t)}
+	h := &house{t: t, shelf: &shelf{held: map[string][]byte{}}, dir: t.TempDir(), run: run, region: "us-east-1", witness: newWitness(t)}
 	h.objects = h.shelf
 	h.shelf.put("models/tiny/config.json", []byte(`{}`))
 	h.open()
@@ -104,7 +105,7 @@ func (h *house) open() {
 		h.t.Fatal(err)
 	}
 	h.platform, err = sagemaker.Open(h.t.Context(), sagemaker.Config{
-		DB: db, Objects: h.objects, Run: h.run, Account: "000000000000", Region: "us-east-1",
+		DB: db, Objects: h.objects, Run: h.run, Account: "000000000000", Region: h.region,
 		Dir: filepath.Join(h.dir, "containers"), Log: slog.New(slog.DiscardHandler), Pace: h.pace, Now: h.now,
 		Faults: h.faults, AnswerWithin: h.within, StreamWithin: h.within,
 	})

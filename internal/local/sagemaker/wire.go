@@ -11,6 +11,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -85,18 +86,32 @@ func (s *sent) kept() document {
 
 const contentType = "application/x-amz-json-1.1"
 
+// jsonTypes are the content types of requests that are read. One without any is read too.
+var jsonTypes = []string{"", contentType, "application/x-amz-json-1.0", "application/json"}
+
 const maxRequest = 4 << 20 // bytes of a control plane request; models carry at most 32 KB of environment
 
 func (p *Platform) operate(w http.ResponseWriter, r *http.Request) {
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); r.Method != http.MethodPost || !slices.Contains(jsonTypes, strings.TrimSpace(kind)) {
+		// AWS's services of this protocol answer so before they read anything; DynamoDB is known to.
+		w.WriteHeader(http.StatusNotFound)
+		io.WriteString(w, "<UnknownOperationException/>\n")
+		return
+	}
 	service, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	do, known := operations[name]
-	if service != "SageMaker" || !known || r.Method != http.MethodPost {
+	if service != "SageMaker" || !known {
 		p.answerError(w, r, &apiError{kind: "UnknownOperationException", message: "The operation " + name + " is not one this service knows."})
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
-	if err != nil {
-		p.answerError(w, r, &apiError{kind: "SerializationException", message: "The request body could not be read."})
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		p.answerError(w, r, &apiError{kind: "RequestEntityTooLargeException", message: fmt.Sprintf("Request must be smaller than %d bytes for the %s operation", maxRequest, name), status: http.StatusRequestEntityTooLarge})
+		return
+	case err != nil:
+		p.answerError(w, r, unreadable("The request body could not be read."))
 		return
 	}
 	if len(body) == 0 {

@@ -208,7 +208,7 @@ func compareStarts(t *testing.T, counted *tally, dir string) {
 	for _, one := range cases {
 		exchange := "start/" + one.Case
 		var diffs []string
-		c, err := Start(t.Context(), Config{ModelDir: one.Args[1], Version: counted.version, Environment: environmentOf(one.Args)})
+		c, err := Start(t.Context(), Config{ModelDir: one.Args[1], Version: counted.version, Environment: environmentOf(one.Args, dialectOf(counted.version))})
 		// The last line is the one that says it; before its type there is only the name of Python's exception.
 		last := one.Lines[len(one.Lines)-1]
 		if strings.HasPrefix(last, "RuntimeError: Engine core initialization failed.") {
@@ -227,8 +227,9 @@ func compareStarts(t *testing.T, counted *tally, dir string) {
 	}
 }
 
-// environmentOf turns recorded flags back into the variables the entrypoint makes them from.
-func environmentOf(args []string) map[string]string {
+// environmentOf turns recorded flags back into the variables the entrypoint makes them from: where it takes arrays apart, an
+// array in one token comes of an array with that one element.
+func environmentOf(args []string, d dialect) map[string]string {
 	out := map[string]string{}
 	for i := 0; i < len(args); i++ {
 		key := "SM_VLLM_" + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(args[i], "--"), "-", "_"))
@@ -236,6 +237,10 @@ func environmentOf(args []string) map[string]string {
 		if i+1 < len(args) && !strings.HasPrefix(args[i+1], "--") {
 			i++
 			value = args[i]
+		}
+		if d.takesApart && strings.HasPrefix(value, "[") {
+			element, _ := json.Marshal(value) // a string always can be
+			value = "[" + string(element) + "]"
 		}
 		if key != "SM_VLLM_MODEL" {
 			out[key] = value

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -34,28 +33,6 @@ type settings struct {
 	targets     []string // --lora-target-modules: the modules that adapters may change, empty is all
 }
 
-// flag is one option after the entrypoint: bare when it has no value.
-type flag struct {
-	name, value string
-	bare        bool
-}
-
-// flags turns SM_VLLM_* into options in the entrypoint's order: true and empty are bare flags, false leaves the flag out,
-// anything else is its value.
-func flags(environment map[string]string) []flag {
-	var out []flag
-	for key, value := range environment {
-		rest, ok := strings.CutPrefix(key, "SM_VLLM_")
-		if !ok || strings.EqualFold(value, "false") {
-			continue
-		}
-		name := "--" + strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
-		out = append(out, flag{name: name, value: value, bare: value == "" || strings.EqualFold(value, "true")})
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].name < out[j].name })
-	return out
-}
-
 // argumentError speaks as vLLM's command line does; SageMaker would show it in the component's log, and the local platform
 // makes it the FailureReason.
 func argumentError(format string, args ...any) error {
@@ -72,7 +49,7 @@ func readSettings(environment map[string]string, d dialect) (settings, error) {
 	}
 	cpuLoras := -1
 	var unknown []string
-	for _, f := range flags(environment) {
+	for _, f := range flags(environment, d) {
 		known, err := s.apply(f, &cpuLoras)
 		known = known && d.knows(f.name)
 		if err != nil {
@@ -81,7 +58,7 @@ func readSettings(environment map[string]string, d dialect) (settings, error) {
 		if !known {
 			unknown = append(unknown, f.name)
 			if !f.bare {
-				unknown = append(unknown, f.value)
+				unknown = append(append(unknown, f.value), f.more...)
 			}
 		}
 	}
@@ -113,6 +90,9 @@ func (s *settings) apply(f flag, cpuLoras *int) (bool, error) {
 		n, err := strconv.Atoi(strings.TrimSpace(f.value))
 		if err != nil {
 			return true, argumentError("argument %s: invalid int value: %s", f.name, reprText(f.value))
+		}
+		if len(f.more) > 0 {
+			return true, argumentError("unrecognized arguments: %s", strings.Join(f.more, " "))
 		}
 		*into = n
 		return true, nil
@@ -152,10 +132,10 @@ func (s *settings) apply(f flag, cpuLoras *int) (bool, error) {
 		}
 		return true, nil
 	case "--lora-modules":
-		s.modules = []string{f.value}
+		s.modules = append([]string{f.value}, f.more...)
 		return true, nil
 	case "--lora-target-modules":
-		s.targets = strings.Fields(f.value)
+		s.targets = append(strings.Fields(f.value), f.more...)
 		return true, nil
 	case "--generation-config":
 		s.ownDefaults = f.value != "vllm"

@@ -68,3 +68,36 @@ func TestOptionsAboutLoRAComeAndGoWithTheVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestEntrypointsOfLaterImagesTakeJSONApart has the value rules of the image's entrypoint (facts §2.1).
+func TestEntrypointsOfLaterImagesTakeJSONApart(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string][]string{
+		`["a=/x", {"name": "b", "path": "/y"}]`: {"a=/x", `{"name": "b", "path": "/y"}`},
+		`{"name": "b"} {"name": "c"}`:           {`{"name": "b"}`, `{"name": "c"}`},
+		`{"name": "b"}`:                         {`{"name": "b"}`},
+		`[1, true]`:                             {"1", "true"},
+		`[]`:                                    nil,
+		`a=/x b=/y`:                             {"a=/x b=/y"},
+		`[broken`:                               {"[broken"},
+		`1 2`:                                   {"1 2"},
+	} {
+		for _, version := range []string{"0.11.2", "0.27.1"} {
+			want := want
+			if version == "0.11.2" {
+				want = []string{value} // older images pass every value on as one token
+			}
+			s, err := readSettings(map[string]string{"SM_VLLM_LORA_MODULES": value}, dialectOf(version))
+			if diff := cmp.Diff(want, s.modules); err != nil || diff != "" {
+				t.Errorf("%s in %s: %v\n%s", value, version, err, diff)
+			}
+		}
+	}
+	later := dialectOf("0.32.0")
+	if _, err := readSettings(map[string]string{"SM_VLLM_MAX_LORAS": "[2, 3]"}, later); err == nil || !strings.Contains(err.Error(), "unrecognized arguments: 3") {
+		t.Errorf("two numbers for one: %v", err)
+	}
+	if s, err := readSettings(map[string]string{"SM_VLLM_ALLOWED_ORIGINS": `["*"]`, "SM_VLLM_LORA_TARGET_MODULES": `["q_proj", "v_proj"]`}, later); err != nil || len(s.targets) != 2 {
+		t.Errorf("lists: %v, %v", s.targets, err)
+	}
+}

@@ -40,6 +40,7 @@ type dialect struct {
 	baseLayers  bool // the full embeddings under base_layer are passed over
 	needsTensor bool // a weights file without tensors is refused
 	vocabulary  bool // embedding halves are held to the base's vocabulary
+	takesApart  bool // the image's entrypoint makes a token of each element of a JSON array
 
 	// From 0.32.0.
 	patterns    bool // rank_pattern and alpha_pattern count
@@ -63,7 +64,7 @@ func dialectOf(version string) dialect {
 	d = dialect{
 		version: "0.27.1", modelsModule: "models.protocol", mostVocab: 258_048, vocabRule: "<= 258048", fingerprint: "vllm-0.27.1",
 		shortIDs: true, wraps: true, hidesPaths: true, names: true, reasons: true, leanMessage: true, newFields: true,
-		lateRoom: true, inPlace: true, strictRank: true, baseLayers: true, needsTensor: true, vocabulary: true,
+		lateRoom: true, inPlace: true, strictRank: true, baseLayers: true, needsTensor: true, vocabulary: true, takesApart: true,
 	}
 	if !atLeast(version, "0.32.0") {
 		return d

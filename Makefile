@@ -15,7 +15,7 @@ GATEWAY  := $(CURDIR)/.tools/versitygw/versitygw
 SHOTS    ?= $(CURDIR)/shots
 CC_FOUND := $(shell command -v gcc || command -v cc || command -v clang)
 
-.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live bench-s3 test-clients test-tokenizers test-versitygw chaos lint docker clean
+.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live bench-s3 test-clients test-tokenizers test-templates test-versitygw chaos lint docker clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,7 +38,7 @@ vet: ## go vet, with the browser tests
 	go vet -tags clients ./tools/clients
 	go vet -tags versitygw ./tools/versitygw
 	go vet -tags real ./internal/engine
-	go vet -tags oracle ./internal/engine/tokenizer
+	go vet -tags oracle ./internal/engine/tokenizer ./internal/engine/chat
 
 format: ## fail when a file is not formatted
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
@@ -96,6 +96,16 @@ tools/clients/node_modules/.package-lock.json: tools/clients/package.json tools/
 	rm -rf .tools/clients
 	python3 -m venv .tools/clients || { echo "python3 has no venv module: install it (on Debian: apt-get install python3-venv)" >&2; exit 1; }
 	.tools/clients/bin/pip install --quiet --disable-pip-version-check -r $<
+	@cp $< $@
+
+test-templates: .tools/templates/requirements.txt ## chat templates against Jinja, from PyPI
+	TEMPLATES_PYTHON=$(CURDIR)/.tools/templates/bin/python go test -tags oracle -count=1 -timeout 10m -v -run '^TestOracle' ./internal/engine/chat
+
+.tools/templates/requirements.txt: tools/templates/requirements.txt
+	@command -v python3 >/dev/null || { echo "Jinja needs Python 3.11 or newer: install python3 with its venv module and run make again" >&2; exit 1; }
+	rm -rf .tools/templates
+	python3 -m venv .tools/templates || { echo "python3 has no venv module: install it (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	.tools/templates/bin/pip install --quiet --disable-pip-version-check -r $<
 	@cp $< $@
 
 node_modules/.package-lock.json: package.json package-lock.json

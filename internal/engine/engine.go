@@ -112,7 +112,7 @@ func (e *Engine) RenderChat(messages []chat.Message, addGenerationPrompt bool) (
 	if e.template == nil {
 		return "", lora.Errorf(lora.Invalid, "This base has no chat template; send it plain text.")
 	}
-	return e.template.Render(messages, addGenerationPrompt)
+	return e.template.Render(chat.Conversation{Messages: messages, AddGenerationPrompt: addGenerationPrompt})
 }
 
 // LoadAdapter reads a PEFT directory and makes it answer under name. It computes what peft would, or fails with a sentence

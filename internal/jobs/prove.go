@@ -162,7 +162,7 @@ func (p *prover) chatText(question string) string {
 	if p.template == nil {
 		return ""
 	}
-	text, err := p.template.Render([]chat.Message{{Role: "user", Content: question}}, true)
+	text, err := p.template.Render(chat.Conversation{Messages: []chat.Message{{Role: "user", Content: question}}, AddGenerationPrompt: true})
 	if err != nil {
 		return ""
 	}

@@ -29,13 +29,16 @@ type meter struct {
 	value  int // the most one value may be
 	calls  int // open now
 	nested int // statements open while parsing
+
+	ordered  ordered          // the members of the objects that the rendering was given
+	literals []map[string]any // and of those it made, kept so that no address in ordered is used twice
 }
 
 // overrun says which bound a template passed.
 type overrun string
 
 func newMeter(messageBytes int) *meter {
-	return &meter{until: time.Now().Add(maxTime), items: maxItems, output: maxOutput + 4*messageBytes, value: maxValue + 4*messageBytes}
+	return &meter{until: time.Now().Add(maxTime), items: maxItems, output: maxOutput + 4*messageBytes, value: maxValue + 4*messageBytes, ordered: ordered{}}
 }
 
 // tick ends a rendering whose time is over.

@@ -39,6 +39,9 @@ func TestNoTemplateTakesTheProgramDown(t *testing.T) {
 		"captured text":                    "{% set a %}" + strings.Repeat(x, 600) + "{% endset %}{% set b %}" + strings.Repeat("{{ a }}", 3000) + "{% endset %}",
 		"captured text of an attribute":    "{% set ns = namespace() %}{% set ns.a %}" + x + "{% endset %}",
 		"loops over text":                  "{% set a = '" + strings.Repeat(x, 100) + "' %}{% for i in a %}{% for j in a %}{% for k in a %}{% endfor %}{% endfor %}{% endfor %}",
+		"objects in a loop":                "{% for i in range(100000) %}{% set a = {" + strings.Repeat("'a': 1, ", 300) + "'b': 2} | items %}{% endfor %}",
+		"indents in indents":               "{% set a = [" + strings.Repeat("1, ", 600) + "1] %}{% set a = " + strings.Repeat("[", 60) + "a" + strings.Repeat("]", 60) + " %}{{ a | tojson(indent=8) }}",
+		"a power":                          "{{ 9 ** 99999999 }}",
 		"slow work in a loop":              "{% set l = range(30000) | list %}{% for i in range(30000) %}{% if 'q' in l %}{% endif %}{% endfor %}",
 		"brackets in brackets":             "{{ " + strings.Repeat("(", 30000) + "1" + strings.Repeat(")", 30000) + " }}",
 		"statements in statements":         strings.Repeat("{% if 1 %}", 3000) + strings.Repeat("{% endif %}", 3000),
@@ -47,7 +50,7 @@ func TestNoTemplateTakesTheProgramDown(t *testing.T) {
 	} {
 		template, err := chat.Parse(source, chat.Specials{})
 		if err == nil {
-			_, err = template.Render(hello, true)
+			_, err = template.Render(chat.Conversation{Messages: hello, AddGenerationPrompt: true})
 		}
 		if lora.KindOf(err) != lora.Invalid {
 			t.Errorf("%s: got %v, want a refusal", name, err)
@@ -65,7 +68,7 @@ func TestLongConversationsAreWithinBounds(t *testing.T) {
 	for range 200 {
 		messages = append(messages, chat.Message{Role: "user", Content: strings.Repeat("word ", 2000)})
 	}
-	text, err := template.Render(messages, true)
+	text, err := template.Render(chat.Conversation{Messages: messages, AddGenerationPrompt: true})
 	if want := 200 * (2000*5 - 1); err != nil || len(text) != want {
 		t.Errorf("got %d bytes, %v, want %d", len(text), err, want)
 	}
@@ -101,7 +104,7 @@ func TestTemplatesMeanWhatTheyMeanInJinja(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 			continue
 		}
-		if got, err := template.Render(test.messages, true); err != nil || got != test.want {
+		if got, err := template.Render(chat.Conversation{Messages: test.messages, AddGenerationPrompt: true}); err != nil || got != test.want {
 			t.Errorf("%s: got %q, %v, want %q", test.name, got, err, test.want)
 		}
 	}

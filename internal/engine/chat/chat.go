@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/nikolalohinski/gonja/v2/builtins"
 	"github.com/nikolalohinski/gonja/v2/config"
@@ -29,6 +30,17 @@ const maxSource = 64 << 10
 type Message struct {
 	Role    string
 	Content string
+}
+
+// Conversation is what a template is given.
+type Conversation struct {
+	Messages []Message
+	// Tools are the schemas of what may be called, each a JSON value. Templates write them in the order of their members.
+	Tools []json.RawMessage
+	// AddGenerationPrompt ends the text with the beginning of an answer.
+	AddGenerationPrompt bool
+	// Now is what strftime_now tells; zero is the present.
+	Now time.Time
 }
 
 // Specials are the special tokens that a template may name.
@@ -144,28 +156,69 @@ func (t *token) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Render gives the text for the messages, ending with the beginning of an answer when addGenerationPrompt. What the
-// template itself refuses, by raise_exception, is an error of kind Invalid with its words.
-func (t *Template) Render(messages []Message, addGenerationPrompt bool) (text string, err error) {
+// Render gives the text of a conversation. What the template itself refuses, by raise_exception, is an error of kind Invalid with
+// its words.
+func (t *Template) Render(c Conversation) (text string, err error) {
 	defer recovered(&err)
-	turns, size := make(list, len(messages)), 0
-	for i, m := range messages {
-		turns[i] = map[string]any{"role": m.Role, "content": m.Content}
+	size := 0
+	for _, m := range c.Messages {
 		size += len(m.Role) + len(m.Content) + 64 // what a turn takes as a value, about
+	}
+	for _, tool := range c.Tools {
+		size += 4 * len(tool) // written with indents, too
 	}
 	meter := newMeter(size)
 	compiled, err := t.compile(meter)
 	if err != nil {
 		return "", lora.Wrap(err, lora.Invalid, "The chat template of this base cannot be read: %v.", cause(err))
 	}
-	var refused string
-	data := exec.NewContext(map[string]any{
-		"messages": turns, "add_generation_prompt": addGenerationPrompt, "tools": nil, "documents": nil,
-		"bos_token": t.specials.BOS, "eos_token": t.specials.EOS, "pad_token": t.specials.Pad, "unk_token": t.specials.Unk,
+	data, refused, err := t.context(c, meter)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	if err := compiled.Execute(metered{&out, meter}, data); err != nil {
+		if *refused != "" {
+			return "", lora.Wrap(err, lora.Invalid, "The chat template of this base refuses the messages: %s", *refused)
+		}
+		return "", lora.Wrap(err, lora.Invalid, "The chat template of this base cannot be used with these messages: %v.", cause(err))
+	}
+	return out.String(), nil
+}
+
+// context gives what a template may name, and where the words of its refusal will stand.
+func (t *Template) context(c Conversation, meter *meter) (data *exec.Context, refused *string, err error) {
+	turns := make(list, len(c.Messages))
+	for i, m := range c.Messages {
+		turn := map[string]any{"role": m.Role, "content": m.Content}
+		meter.ordered.keep(turn, []string{"role", "content"})
+		turns[i] = turn
+	}
+	var tools any
+	if len(c.Tools) > 0 {
+		all := make(list, len(c.Tools))
+		for i, tool := range c.Tools {
+			if all[i], err = meter.ordered.value(tool); err != nil {
+				return nil, nil, lora.Wrap(err, lora.Invalid, "Tool %d is no JSON: %v.", i+1, err)
+			}
+		}
+		tools = all
+	}
+	now := c.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
+	refused = new(string)
+	names := map[string]any{
+		"messages": turns, "add_generation_prompt": c.AddGenerationPrompt, "tools": tools, "documents": nil,
 		"raise_exception": func(_ *exec.Evaluator, params *exec.VarArgs) (string, error) {
 			meter.arguments(params)
-			refused = params.First().String()
-			return "", errors.New(refused)
+			*refused = params.First().String()
+			return "", errors.New(*refused)
+		},
+		"strftime_now": func(_ *exec.Evaluator, params *exec.VarArgs) (string, error) {
+			meter.arguments(params)
+			return strftime(now, params.First().String())
 		},
 		"namespace": func(_ *exec.Evaluator, params *exec.VarArgs) map[string]any {
 			meter.arguments(params)
@@ -176,15 +229,15 @@ func (t *Template) Render(messages []Message, addGenerationPrompt bool) (text st
 			return space
 		},
 		"range": func(_ *exec.Evaluator, params *exec.VarArgs) ([]int, error) { return numbers(params, meter) },
-	})
-	var out strings.Builder
-	if err := compiled.Execute(metered{&out, meter}, data); err != nil {
-		if refused != "" {
-			return "", lora.Wrap(err, lora.Invalid, "The chat template of this base refuses the messages: %s", refused)
-		}
-		return "", lora.Wrap(err, lora.Invalid, "The chat template of this base cannot be used with these messages: %v.", cause(err))
 	}
-	return out.String(), nil
+	for name, token := range map[string]string{
+		"bos_token": t.specials.BOS, "eos_token": t.specials.EOS, "pad_token": t.specials.Pad, "unk_token": t.specials.Unk,
+	} {
+		if token != "" {
+			names[name] = token
+		}
+	}
+	return exec.NewContext(names), refused, nil
 }
 
 // compile parses the source anew: a parsed gonja template holds state of its lexer and the meter of its rendering, and

@@ -34,7 +34,7 @@ func TestRenderedChatsAreThoseOfTransformers(t *testing.T) {
 			t.Fatalf("%s: %d chats, %v", family, len(want.Chats), err)
 		}
 		for _, c := range want.Chats {
-			got, err := template.Render(c.Messages, c.AddGenerationPrompt)
+			got, err := template.Render(chat.Conversation{Messages: c.Messages, AddGenerationPrompt: c.AddGenerationPrompt})
 			if err != nil || got != c.Text {
 				t.Errorf("%s: got %q, %v\nwant %q", family, got, err, c.Text)
 			}
@@ -50,7 +50,7 @@ func TestWhatATemplateRefusesIsSaidInItsWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = template.Render(hello, true)
+	_, err = template.Render(chat.Conversation{Messages: hello, AddGenerationPrompt: true})
 	if lora.KindOf(err) != lora.Invalid || !strings.Contains(lora.Message(err), "Roles must alternate.") {
 		t.Errorf("got %v", err)
 	}
@@ -76,7 +76,7 @@ func TestHostileTemplatesEndAndReadNothing(t *testing.T) {
 		template, err := chat.Parse(source, chat.Specials{})
 		var text string
 		if err == nil {
-			text, err = template.Render(hello, true)
+			text, err = template.Render(chat.Conversation{Messages: hello, AddGenerationPrompt: true})
 		}
 		if lora.KindOf(err) != lora.Invalid || strings.Contains(text, "SECRET") {
 			t.Errorf("%s: got %d bytes, %v", name, len(text), err)
@@ -98,21 +98,34 @@ func TestATemplateMayBeAbsentOrNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := template.Render(hello, false); got != "<s>Hello" || err != nil {
+	if got, err := template.Render(chat.Conversation{Messages: hello}); got != "<s>Hello" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
 
 func FuzzRender(f *testing.F) {
-	f.Add("{% for m in messages %}{{ m['role'] }}: {{ m.content | trim }}{% endfor %}{% if add_generation_prompt %}a{% endif %}")
-	f.Add("{% set ns = namespace(x=1) %}{% for i in range(3) %}{% set ns.x = ns.x + i %}{% endfor %}{{ ns.x }}")
-	f.Fuzz(func(t *testing.T, source string) {
-		template, err := chat.Parse(source, chat.Specials{BOS: "<s>"})
+	for _, source := range familySources(f) {
+		f.Add(source, "Hello", weather)
+	}
+	for _, source := range expressionSources(f) {
+		f.Add(source, "", bare)
+	}
+	f.Fuzz(func(t *testing.T, source, content, tool string) {
+		if len(content)+len(tool) > 1<<14 {
+			return
+		}
+		template, err := chat.Parse(source, specials)
+		var text string
 		if err == nil {
-			_, err = template.Render(hello, true)
+			text, err = template.Render(chat.Conversation{
+				Messages: []chat.Message{{Role: "user", Content: content}, {Role: "assistant", Content: source}}, Tools: []json.RawMessage{json.RawMessage(tool)}, Now: now,
+			})
 		}
 		if err != nil && lora.KindOf(err) != lora.Invalid {
 			t.Errorf("refused without a sentence: %v", err)
+		}
+		if most := 4<<20 + 16*(len(source)+len(content)+len(tool)+1024); len(text) > most {
+			t.Errorf("wrote %d bytes", len(text))
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"unicode"
 
 	"github.com/nikolalohinski/gonja/v2/builtins"
 	"github.com/nikolalohinski/gonja/v2/config"
@@ -42,6 +43,8 @@ func admit(source string, settings *config.Config) error {
 			depth++
 		case tokens.RightParenthesis, tokens.RightBracket, tokens.RightBrace:
 			depth--
+		case tokens.Power:
+			return errors.New(`it computes with "**", which is not supported`)
 		case tokens.Multiply:
 			if before != tokens.LeftParenthesis && before != tokens.Comma { // there it is the *args of a macro
 				return errors.New(`it multiplies with "*", which is not supported`)
@@ -64,13 +67,21 @@ func (m *meter) filters() *exec.FilterSet {
 	all := make(map[string]exec.FilterFunction, len(names))
 	for _, name := range names {
 		filter, known := builtins.Filters.Get(name)
-		if !known {
+		switch {
+		case name == "tojson":
+			filter = m.tojson
+		case name == "items":
+			filter = m.members
+		case !known:
 			continue
 		}
 		all[name] = func(e *exec.Evaluator, in *exec.Value, params *exec.VarArgs) *exec.Value {
 			m.measure(in)
 			m.arguments(params)
 			m.grow(filtered(name, in, params))
+			if object, ok := m.object(in); ok && name != "tojson" {
+				in = exec.AsValue(object) // the library's filters know no literals of objects
+			}
 			out := filter(e, in, params)
 			m.measure(out)
 			if out != nil && !out.IsError() && out.IsList() {
@@ -103,10 +114,6 @@ func filtered(name string, in *exec.Value, params *exec.VarArgs) int {
 			return lines(in) * len(width.String())
 		}
 		return lines(in) * min(max(width.Integer(), 0), maxValue*1024)
-	case "tojson":
-		if width := parameter(0, "indent"); width.IsInteger() && (width.Integer() < 0 || width.Integer() > 8) {
-			return -1
-		}
 	}
 	return 0
 }
@@ -123,16 +130,76 @@ func (m *meter) methods() exec.Methods {
 	return exec.Methods{
 		Bool: exec.NewMethodSet[bool](nil), Int: exec.NewMethodSet[int](nil), Float: exec.NewMethodSet[float64](nil),
 		Str:  textMethods(m),
-		List: allowed(m, builtins.Methods.List, "append", "copy", "reverse"),
-		Dict: allowed(m, builtins.Methods.Dict, "clear", "copy", "get", "items", "keys", "pop", "setdefault", "update", "values"),
+		List: allowed(m, builtins.Methods.List, "copy"), // transformers' sandbox refuses what changes a list or an object
+		Dict: m.objectMethods(),
 	}
+}
+
+// objectMethods are the library's, with members in the order they were written.
+func (m *meter) objectMethods() *exec.MethodSet[map[string]any] {
+	all := methodsOf(m, builtins.Methods.Dict, []string{"copy", "get"})
+	for name, give := range map[string]func(key string, value any) any{
+		"keys":   func(key string, _ any) any { return key },
+		"values": func(_ string, value any) any { return value },
+		"items":  func(key string, value any) any { return list{key, value} },
+	} {
+		all[name] = func(self map[string]any, value *exec.Value, params *exec.VarArgs) (any, error) {
+			m.arguments(params)
+			if len(params.Args)+len(params.KwArgs) > 0 {
+				return nil, fmt.Errorf("%s takes nothing", name)
+			}
+			if object, ok := m.object(value); ok {
+				self = object // the library hands over a copy, whose order is not known
+			}
+			out := list{}
+			for _, key := range m.ordered.keys(self) {
+				out = append(out, give(key, self[key]))
+			}
+			return out, nil
+		}
+	}
+	return exec.NewMethodSet(all)
+}
+
+// members is the filter named items.
+func (m *meter) members(_ *exec.Evaluator, in *exec.Value, _ *exec.VarArgs) *exec.Value {
+	object, ok := m.object(in)
+	if !ok {
+		return exec.AsValue(errors.New("items takes an object"))
+	}
+	out := list{}
+	for _, key := range m.ordered.keys(object) {
+		out = append(out, list{key, object[key]})
+	}
+	return exec.AsValue(out)
+}
+
+// object gives an object that a value is, a literal of one in the order of its members.
+func (m *meter) object(value *exec.Value) (map[string]any, bool) {
+	literal, ok := value.Interface().(*exec.Dict)
+	if !ok {
+		object, ok := value.Interface().(map[string]any)
+		return object, ok
+	}
+	m.loop(len(literal.Pairs)) // for they stay in memory
+	object, order := make(map[string]any, len(literal.Pairs)), []string{}
+	for _, pair := range literal.Pairs {
+		key := pair.Key.String()
+		if _, twice := object[key]; !twice {
+			order = append(order, key)
+		}
+		object[key] = pair.Value.Interface()
+	}
+	m.ordered.keep(object, order)
+	m.literals = append(m.literals, object)
+	return object, true
 }
 
 func textMethods(m *meter) *exec.MethodSet[string] {
 	names := []string{
-		"capitalize", "count", "endswith", "find", "isalnum", "isalpha", "isascii", "isdigit", "islower", "isnumeric", "isspace", "isupper",
-		"lower", "lstrip", "partition", "removeprefix", "removesuffix", "rfind", "rpartition", "rsplit", "rstrip", "split", "splitlines",
-		"startswith", "strip", "title", "upper",
+		"capitalize", "endswith", "find", "isalnum", "isalpha", "isascii", "isdigit", "islower", "isnumeric", "isspace", "isupper",
+		"lower", "partition", "removeprefix", "removesuffix", "rfind", "rpartition", "splitlines",
+		"startswith", "title", "upper",
 	}
 	all := methodsOf(m, builtins.Methods.Str, names)
 	join, _ := builtins.Methods.Str.Get("join")
@@ -157,8 +224,73 @@ func textMethods(m *meter) *exec.MethodSet[string] {
 		m.grow(replaced(self, old, new))
 		return strings.Replace(self, old, new, count), nil
 	}
+	// It counts a text once at most.
+	all["count"] = func(self string, _ *exec.Value, params *exec.VarArgs) (any, error) {
+		m.arguments(params)
+		if len(params.Args) != 1 || len(params.KwArgs) > 0 {
+			return nil, errors.New("count takes a text")
+		}
+		return strings.Count(self, params.Args[0].String()), nil
+	}
+	// It does not split by white space.
+	all["split"] = func(self string, _ *exec.Value, params *exec.VarArgs) (any, error) {
+		m.arguments(params)
+		parts, err := split(self, params)
+		m.measure(parts)
+		return parts, err
+	}
+	// Nor does it know all that Python takes for white space.
+	for name, trim := range map[string]struct{ left, right bool }{"strip": {true, true}, "lstrip": {true, false}, "rstrip": {false, true}} {
+		all[name] = func(self string, _ *exec.Value, params *exec.VarArgs) (any, error) {
+			m.arguments(params)
+			away := isPythonSpace
+			switch {
+			case len(params.Args) > 1, len(params.KwArgs) > 0, len(params.Args) == 1 && !params.Args[0].IsString() && !params.Args[0].IsNil():
+				return nil, fmt.Errorf("%s takes at most a text", name)
+			case len(params.Args) == 1 && params.Args[0].IsString():
+				away = func(r rune) bool { return strings.ContainsRune(params.Args[0].String(), r) }
+			}
+			if trim.left {
+				self = strings.TrimLeftFunc(self, away)
+			}
+			if trim.right {
+				self = strings.TrimRightFunc(self, away)
+			}
+			return self, nil
+		}
+	}
 	return exec.NewMethodSet(all)
 }
+
+// split is str.split: by a text, at most so many times, or by any white space.
+func split(text string, params *exec.VarArgs) (list, error) {
+	if len(params.Args) > 2 || len(params.KwArgs) > 0 || len(params.Args) == 2 && !params.Args[1].IsInteger() {
+		return nil, errors.New("split takes at most a text and a count")
+	}
+	most := -1
+	if len(params.Args) == 2 && params.Args[1].Integer() >= 0 {
+		most = params.Args[1].Integer() + 1
+	}
+	var parts []string
+	switch {
+	case len(params.Args) > 0 && params.Args[0].String() != "":
+		parts = strings.SplitN(text, params.Args[0].String(), most)
+	case len(params.Args) > 0 && !params.Args[0].IsNil():
+		return nil, errors.New("split takes no empty text")
+	case most >= 0:
+		return nil, errors.New("split by white space takes no count")
+	default:
+		parts = strings.FieldsFunc(text, isPythonSpace)
+	}
+	out := make(list, len(parts))
+	for i, part := range parts {
+		out[i] = part
+	}
+	return out, nil
+}
+
+// isPythonSpace is str.isspace of one character.
+func isPythonSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
 
 func allowed[Self any](m *meter, from *exec.MethodSet[Self], names ...string) *exec.MethodSet[Self] {
 	return exec.NewMethodSet(methodsOf(m, from, names))

@@ -22,7 +22,7 @@ func (m *meter) statements() *exec.ControlStructureSet {
 	all := map[string]parser.ControlStructureParser{
 		"for": m.parseFor, "set": m.parseSet, "macro": m.parseMacro, "generation": parseGeneration,
 	}
-	for _, name := range []string{"if", "raw", "do", "break", "continue"} {
+	for _, name := range []string{"if", "raw", "break", "continue"} {
 		all[name] = known(name)
 	}
 	for name, parse := range all {
@@ -87,6 +87,12 @@ func (m *meter) parseFor(p, args *parser.Parser) (nodes.ControlStructure, error)
 		m.measure(value)
 		if value.IsIterable() {
 			m.loop(value.Len())
+		}
+		if object, ok := m.object(value); ok && loop.Value == "" {
+			value = exec.AsValue(m.ordered.keys(object))
+		}
+		if value.IsString() { // the library goes over its bytes
+			value = exec.AsValue(strings.Split(value.String(), ""))
 		}
 		r.Environment.Context.Set(items, value)
 		return loop.Execute(r, tag)

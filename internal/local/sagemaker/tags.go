@@ -88,8 +88,10 @@ func (p *Platform) addTags(ctx context.Context, in struct {
 func (p *Platform) listTags(ctx context.Context, in struct {
 	ResourceArn string
 	NextToken   string
-	MaxResults  *int
 }) (any, error) {
+	if in.NextToken != "" {
+		return nil, invalid("Invalid NextToken: all tags of a resource come on one page, so there is no other.")
+	}
 	arn, err := p.resource(ctx, in.ResourceArn)
 	if err != nil {
 		return nil, err

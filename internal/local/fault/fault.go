@@ -5,6 +5,7 @@
 package fault
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"sync"
@@ -22,6 +23,9 @@ const (
 	Quota         Kind = "quota"
 	StaleDescribe Kind = "stale-describe"
 	EmptyPage     Kind = "empty-page"
+	NoCapacity    Kind = "no-capacity"
+	StuckCreating Kind = "stuck-creating"
+	DeadInService Kind = "dead-in-service"
 	SlowS3        Kind = "slow-s3"
 	CutS3         Kind = "cut-s3"
 
@@ -65,6 +69,9 @@ func Menu() []Entry {
 		{Quota, "Creating answers ResourceLimitExceeded: the account's quota is used up.", named},
 		{StaleDescribe, "Describe answers as it was before the last change.", named},
 		{EmptyPage, "A list answers an empty page with a token; the page after it holds what is there.", "an endpoint that the list is narrowed to"},
+		{NoCapacity, "AWS has no instance for new copies: a base that is created or scaled goes Failed, an updated one back to what it was.", invoked},
+		{StuckCreating, "What is being created stays Creating, until this is released or has been described as often as is set.", invoked},
+		{DeadInService, "A component is InService and its container does not answer: invoking answers ModelError.", invoked + ", of a base for its adapters too"},
 		{SlowS3, "S3 sends and takes 64 KiB a second.", "a bucket, or bucket/key"},
 		{CutS3, "S3 drops the connection in the middle of a body.", "a bucket, or bucket/key"},
 		{InvokeThrottle, "Invoking answers ThrottlingException without a message.", invoked},
@@ -97,9 +104,10 @@ type Fault struct {
 
 // Registry holds what is set. The zero value is ready, a nil one takes nothing. It is safe for concurrent use.
 type Registry struct {
-	mu   sync.Mutex
-	last int
-	set  []Fault // in the order in which they were set
+	mu    sync.Mutex
+	last  int
+	set   []Fault       // in the order in which they were set
+	fewer chan struct{} // closed when one is over, where somebody waits for that
 }
 
 const (
@@ -138,6 +146,7 @@ func (r *Registry) Release(id string) error {
 		return lora.Errorf(lora.NotFound, "No fault %s is set; it may have happened as often as was asked.", id)
 	}
 	r.set = slices.Delete(r.set, i, i+1)
+	r.tell()
 	return nil
 }
 
@@ -146,6 +155,37 @@ func (r *Registry) ReleaseAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.set = nil
+	r.tell()
+}
+
+// tell wakes those who wait for a fault to be over. The caller holds mu.
+func (r *Registry) tell() {
+	if r.fewer != nil {
+		close(r.fewer)
+		r.fewer = nil
+	}
+}
+
+// Over waits until the kind is set for none of the resources. Its error is ctx's.
+func (r *Registry) Over(ctx context.Context, kind Kind, resources ...string) error {
+	for r != nil {
+		r.mu.Lock()
+		set := r.find(kind, resources) >= 0
+		if set && r.fewer == nil {
+			r.fewer = make(chan struct{})
+		}
+		fewer := r.fewer
+		r.mu.Unlock()
+		if !set {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-fewer:
+		}
+	}
+	return context.Cause(ctx)
 }
 
 // Faults gives what is set, oldest first.
@@ -184,6 +224,7 @@ func (r *Registry) Take(kind Kind, resources ...string) bool {
 	}
 	if f.Calls--; f.Calls == 0 {
 		r.set = slices.Delete(r.set, i, i+1)
+		r.tell()
 	}
 	return true
 }

@@ -15,23 +15,40 @@ import (
 	"loradeck/internal/lora"
 )
 
-// Bounds of an adapter's archive; the largest real adapters are a few GB in a dozen files.
+// Bounds of an archive; the largest real adapters are a few GB in a dozen files, and a model for this machine is not larger.
 const (
 	maxEntries  = 1000
 	maxUnpacked = 16 << 30
 )
 
-// fetchModel brings the objects of a model's prefix into dir, as SageMaker does before it starts a container. Containers only
+// fetchModel brings a model's files into dir, as SageMaker does before it starts a container: an archive is unpacked, objects
+// below a prefix are copied. An artifact's URL that ends in a slash is such a prefix (facts §1.4). Containers only
 // read there, so weights need not lie on the disk twice.
 func (p *Platform) fetchModel(ctx context.Context, container containerShape, dir string) error {
-	source := container.ModelDataSource
-	if source == nil || source.S3DataSource == nil || source.S3DataSource.S3DataType != "S3Prefix" || source.S3DataSource.CompressionType != "None" {
-		return lora.Errorf(lora.Invalid, "The local platform reads a model from an uncompressed S3 prefix (ModelDataSource with S3DataType S3Prefix and CompressionType None).")
+	url, archive := container.ModelDataUrl, !strings.HasSuffix(container.ModelDataUrl, "/")
+	if source := container.ModelDataSource; source != nil && source.S3DataSource != nil {
+		url, archive = source.S3DataSource.S3Uri, source.S3DataSource.CompressionType == "Gzip"
+		if !archive && source.S3DataSource.S3DataType == "S3Object" {
+			return lora.Errorf(lora.Invalid, "The local platform reads a model from an S3 prefix or a tar.gz: an uncompressed S3Object is a single file.")
+		}
 	}
-	bucket, prefix, ok := s3URL(source.S3DataSource.S3Uri)
+	if url == "" {
+		return lora.Errorf(lora.Invalid, "The local platform reads models from S3 only: give ModelDataSource or ModelDataUrl of the model, or Container.ArtifactUrl of the component.")
+	}
+	bucket, key, ok := s3URL(url)
 	if !ok {
-		return lora.Errorf(lora.Invalid, "Failed to download model data: %s is no S3 URI.", source.S3DataSource.S3Uri)
+		return lora.Errorf(lora.Invalid, "Failed to download model data: %s is no S3 URI.", url)
 	}
+	if archive {
+		if err := p.fetchArchive(ctx, bucket, key, dir); err != nil {
+			return lora.Wrap(err, lora.Invalid, "Failed to download model data for bucket %q and key %q. Please ensure that the object exists and is a gzip-compressed tar archive.", bucket, key)
+		}
+		return nil
+	}
+	return p.fetchPrefix(ctx, bucket, key, dir)
+}
+
+func (p *Platform) fetchPrefix(ctx context.Context, bucket, prefix, dir string) error {
 	objects, err := p.config.Objects.List(ctx, bucket, prefix)
 	if err != nil {
 		return lora.Wrap(err, lora.Invalid, "Failed to download model data for bucket %q and prefix %q. Please ensure that the bucket exists and can be read.", bucket, prefix)
@@ -41,9 +58,6 @@ func (p *Platform) fetchModel(ctx context.Context, container containerShape, dir
 	}
 	paths, err := layout(objects, prefix)
 	if err != nil {
-		return err
-	}
-	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
 	for i, object := range objects {
@@ -87,14 +101,15 @@ func (p *Platform) fetchAdapter(ctx context.Context, artifact, dir string) error
 	if !ok {
 		return fmt.Errorf("artifact %s is no S3 URI", artifact)
 	}
+	return p.fetchArchive(ctx, bucket, key, dir)
+}
+
+func (p *Platform) fetchArchive(ctx context.Context, bucket, key, dir string) error {
 	object, err := p.config.Objects.Fetch(ctx, bucket, key)
 	if err != nil {
 		return err
 	}
 	defer object.Close()
-	if err := os.RemoveAll(dir); err != nil {
-		return err
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}

@@ -1,10 +1,13 @@
 package sagemaker
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"slices"
+
+	"loradeck/internal/local/fault"
 )
 
 // componentShape is what is read of a component; all of what CreateInferenceComponent was sent is kept, and
@@ -13,6 +16,8 @@ type componentShape struct {
 	Specification  *specification
 	Specifications []specification // one for each instance type, instead of Specification
 	RuntimeConfig  *copies
+
+	LastDeploymentConfig *deployment // of the last update
 }
 
 type specification struct {
@@ -30,8 +35,10 @@ type specContainer struct {
 }
 
 type compute struct {
-	MinMemoryRequiredInMb int
-	MaxMemoryRequiredInMb *int
+	MinMemoryRequiredInMb              int
+	MaxMemoryRequiredInMb              *int
+	NumberOfCpuCoresRequired           float64
+	NumberOfAcceleratorDevicesRequired float64
 }
 
 type copies struct{ CopyCount int }
@@ -73,11 +80,12 @@ func (p *Platform) createComponent(ctx context.Context, in struct {
 		specifications = []specification{*in.Specification}
 	}
 	for _, s := range specifications {
-		kind := p.asBase
 		if s.BaseInferenceComponentName != "" {
-			kind = p.asAdapter
+			err = p.asAdapter(ctx, &row, s, in.RuntimeConfig, in.VariantName)
+		} else if err = p.asBase(ctx, &row, s, in.VariantName); err == nil && in.copyCount() < 1 {
+			err = invalid("RuntimeConfig.CopyCount must be at least 1 for inference component %q.", row.name)
 		}
-		if err := kind(ctx, &row, s, in.RuntimeConfig, in.VariantName); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -133,7 +141,7 @@ func (p *Platform) place(ctx context.Context, row *componentRow, endpoint, varia
 }
 
 // asBase checks what an ordinary component must have (facts §1.4).
-func (p *Platform) asBase(ctx context.Context, row *componentRow, s specification, runtime *copies, variant string) error {
+func (p *Platform) asBase(ctx context.Context, row *componentRow, s specification, variant string) error {
 	needs := s.ComputeResourceRequirements
 	switch {
 	case variant == "":
@@ -142,15 +150,13 @@ func (p *Platform) asBase(ctx context.Context, row *componentRow, s specificatio
 		return invalid("Exactly one of ModelName and Container must be given for inference component %q.", row.name)
 	case s.Container != nil && s.Container.Image == "":
 		return invalid("Container.Image must be given for inference component %q, which has neither a model nor a base.", row.name)
-	case s.ModelName == "":
-		// The local platform finds the model's files through a Model; SageMaker would take an image and an artifact here too.
-		return invalid("The local platform runs base components from a Model: give ModelName.")
 	case needs == nil:
 		return invalid("ComputeResourceRequirements must be given for inference component %q.", row.name)
 	case needs.MaxMemoryRequiredInMb != nil && *needs.MaxMemoryRequiredInMb < needs.MinMemoryRequiredInMb:
 		return invalid("MaxMemoryRequiredInMb of inference component %q must not be less than MinMemoryRequiredInMb.", row.name)
-	case runtime == nil || runtime.CopyCount < 1:
-		return invalid("RuntimeConfig.CopyCount must be at least 1 for inference component %q.", row.name)
+	}
+	if s.ModelName == "" {
+		return nil
 	}
 	_, err := p.find(ctx, "sm_model", "model", "model", s.ModelName, &modelShape{})
 	return err
@@ -172,6 +178,14 @@ func (p *Platform) asAdapter(ctx context.Context, row *componentRow, s specifica
 		return invalid("The base inference component %q is %s and not InService.", base.name, base.status)
 	case variant != "":
 		return invalid("VariantName must not be given for an inference component with a base: it is that of the base.")
+	}
+	row.base, row.variant = base.name, base.variant
+	return s.checkAdapter(runtime)
+}
+
+// checkAdapter says what the specification of an adapter component lacks or must not have (facts §1.4).
+func (s specification) checkAdapter(runtime *copies) error {
+	switch {
 	case s.ModelName != "" || s.Container == nil || s.Container.ArtifactUrl == "":
 		return invalid("An inference component with a base takes Container.ArtifactUrl and no ModelName.")
 	case s.Container.Image != "" || len(s.Container.Environment) > 0:
@@ -181,7 +195,6 @@ func (p *Platform) asAdapter(ctx context.Context, row *componentRow, s specifica
 	case runtime != nil:
 		return invalid("RuntimeConfig must not be given for an inference component with a base.")
 	}
-	row.base, row.variant = base.name, base.variant
 	return nil
 }
 
@@ -223,12 +236,20 @@ func (p *Platform) findComponent(ctx context.Context, name string) (componentRow
 }
 
 func (p *Platform) describeComponent(ctx context.Context, in struct{ InferenceComponentName string }) (any, error) {
-	row, shape, err := p.findComponent(ctx, in.InferenceComponentName)
+	row, _, err := p.findComponent(ctx, in.InferenceComponentName)
+	if err != nil {
+		return nil, err
+	}
+	if row.status == creating {
+		p.config.Faults.Take(fault.StuckCreating, row.name, row.endpoint)
+	}
+	described := cmp.Or(row.wish, row.body) // a belief: what an update is to bring is described at once
+	shape, err := readComponent(described)
 	if err != nil {
 		return nil, err
 	}
 	var kept document
-	if err := json.Unmarshal([]byte(row.body), &kept); err != nil {
+	if err := json.Unmarshal([]byte(described), &kept); err != nil {
 		return nil, err
 	}
 	out := p.service.answer("DescribeInferenceComponent", kept)
@@ -247,11 +268,7 @@ func (p *Platform) describeComponent(ctx context.Context, in struct{ InferenceCo
 	delete(out, "RuntimeConfig")
 	if shape.RuntimeConfig != nil {
 		// However many copies are asked for, one container runs here.
-		runtime := map[string]int{"DesiredCopyCount": shape.RuntimeConfig.CopyCount, "CurrentCopyCount": 0}
-		if row.status == inService {
-			runtime["CurrentCopyCount"] = shape.RuntimeConfig.CopyCount
-		}
-		out["RuntimeConfig"] = runtime
+		out["RuntimeConfig"] = map[string]int{"DesiredCopyCount": shape.RuntimeConfig.CopyCount, "CurrentCopyCount": row.copies}
 	}
 	out["InferenceComponentName"], out["InferenceComponentArn"] = row.name, p.arn("inference-component", row.name)
 	out["EndpointName"], out["EndpointArn"] = row.endpoint, p.arn("endpoint", row.endpoint)
@@ -326,17 +343,17 @@ func (p *Platform) deleteComponent(ctx context.Context, in struct{ InferenceComp
 		if adapters > 0 {
 			return invalid("Inference component %q cannot be deleted: it is the base for one or more associated inference components.", arn)
 		}
-		if err := tx.QueryRowContext(ctx, "SELECT status FROM sm_component WHERE name = ?", row.name).Scan(&row.status); err != nil {
+		if err := tx.QueryRowContext(ctx, "SELECT status, body, wish FROM sm_component WHERE name = ?", row.name).Scan(&row.status, &row.body, &row.wish); err != nil {
 			return unlessNil(unlessMissing(err), invalid("Could not find inference component %q.", arn))
 		}
 		switch row.status {
 		case deleting:
-			return invalid("Inference component %q is in state DELETE_IN_PROGRESS.", arn)
+			return invalid("Cannot delete inference component %q while it is in state %s.", arn, row.progress())
 		case inService, failed:
 			_, err := tx.ExecContext(ctx, "UPDATE sm_component SET status = ?, modified_at = ? WHERE name = ?", deleting, since, row.name)
 			return err
 		}
-		return invalid("Inference component %q cannot be deleted while it is %s: it must reach a terminal state first.", arn, row.status)
+		return invalid("Cannot delete inference component %q while it is in state %s: it must reach a terminal state first.", arn, row.progress())
 	})
 	if err != nil {
 		return nil, err

@@ -132,15 +132,15 @@ func (p *Platform) retire(ctx context.Context, name string, b *base) {
 	}
 }
 
-// start fetches a model and starts a container on it.
-func (p *Platform) start(ctx context.Context, b *base, c componentRow, shape componentShape) error {
+// start fetches a model and starts a container on it: one that was in service before a restart, or a new one.
+func (p *Platform) start(ctx context.Context, b *base, c componentRow, shape componentShape, before bool) error {
 	defer close(b.ready)
 	b.dir = p.scratch("model", c.name)
-	b.container, b.err = p.runModel(ctx, c, shape, b.dir)
+	b.container, b.err = p.runModel(ctx, c, shape, b.dir, before)
 	return b.err
 }
 
-func (p *Platform) runModel(ctx context.Context, c componentRow, shape componentShape, dir string) (_ Container, err error) {
+func (p *Platform) runModel(ctx context.Context, c componentRow, shape componentShape, dir string, before bool) (_ Container, err error) {
 	defer func() { // an engine that cannot take a model must not take the platform with it
 		if broken := recover(); broken != nil {
 			err = lora.Wrap(fmt.Errorf("container panicked: %v\n%s", broken, debug.Stack()), lora.Unavailable, "The container ended while it started. The log has the details.")
@@ -156,7 +156,7 @@ func (p *Platform) runModel(ctx context.Context, c componentRow, shape component
 	if err := p.fetchModel(ctx, container, dir); err != nil {
 		return nil, err
 	}
-	return p.config.Run(ctx, ContainerSpec{Name: c.name, ModelDir: dir, Image: container.Image, Environment: container.Environment, InService: c.status == inService})
+	return p.config.Run(ctx, ContainerSpec{Name: c.name, ModelDir: dir, Image: container.Image, Environment: container.Environment, InService: before})
 }
 
 // program is what a base component runs: its own container, or that of its model.
@@ -174,7 +174,8 @@ func (p *Platform) program(ctx context.Context, s specification) (containerShape
 	return model.containers()[0], nil
 }
 
-// scratch names a directory that nothing else uses. What lies in scratch is made again at every start.
+// scratch names a directory that nothing else uses, nor did before a restart: a vLLM behind the platform that ran on may still
+// have an adapter from there. What lies in scratch is made again at every start.
 func (p *Platform) scratch(kind, name string) string {
 	return filepath.Join(p.config.Dir, fmt.Sprintf("%s-%s-%d", kind, strings.ToLower(name), p.made.Add(1)))
 }

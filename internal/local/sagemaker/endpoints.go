@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+
+	"loradeck/internal/local/fault"
 )
 
 // configShape is what is read of an endpoint config; all of what CreateEndpointConfig was sent is kept, and
@@ -37,6 +39,7 @@ type instancePool struct {
 }
 
 type scaling struct {
+	Status           string
 	MinInstanceCount *int
 	MaxInstanceCount *int
 }
@@ -210,7 +213,7 @@ func (p *Platform) createEndpoint(ctx context.Context, in struct {
 
 // settleEndpoint brings an endpoint into service: here its machine is already there.
 func (p *Platform) settleEndpoint(ctx context.Context, e endpointRow) {
-	if !p.wait(ctx, endpointCreation, e.modified) {
+	if !p.wait(ctx, endpointCreation, e.modified) || p.config.Faults.Over(ctx, fault.StuckCreating, e.name) != nil {
 		return
 	}
 	err := p.store.write(ctx, func(tx *sql.Tx) error {
@@ -239,6 +242,9 @@ func (p *Platform) describeEndpoint(ctx context.Context, in struct{ EndpointName
 	row, _, err := p.findEndpoint(ctx, in.EndpointName)
 	if err != nil {
 		return nil, err
+	}
+	if row.status == creating {
+		p.config.Faults.Take(fault.StuckCreating, row.name)
 	}
 	var config document
 	var variants []any
@@ -332,6 +338,7 @@ func (p *Platform) deleteEndpoint(ctx context.Context, in struct{ EndpointName s
 	if err != nil {
 		return nil, err
 	}
+	row.modified = p.now()
 	err = p.store.write(ctx, func(tx *sql.Tx) error {
 		var hosted int
 		if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sm_component WHERE endpoint = ?", row.name).Scan(&hosted); err != nil {
@@ -340,7 +347,7 @@ func (p *Platform) deleteEndpoint(ctx context.Context, in struct{ EndpointName s
 		if hosted > 0 {
 			return invalid("Cannot delete endpoint %q: it still hosts %d inference components. Delete them first.", p.arn("endpoint", row.name), hosted)
 		}
-		result, err := tx.ExecContext(ctx, "UPDATE sm_endpoint SET status = ?, modified_at = ? WHERE name = ? AND status IN (?, ?)", deleting, p.now(), row.name, inService, failed)
+		result, err := tx.ExecContext(ctx, "UPDATE sm_endpoint SET status = ?, modified_at = ? WHERE name = ? AND status IN (?, ?)", deleting, row.modified, row.name, inService, failed)
 		if err != nil {
 			return err
 		}

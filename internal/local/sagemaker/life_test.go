@@ -223,7 +223,7 @@ func TestWhatIsRequiredIsNamed(t *testing.T) {
 	for operation, want := range map[string]string{
 		"DescribeEndpoint":         `"message":"1 validation error detected: Value null at 'endpointName' failed to satisfy constraint: Member must not be null"`,
 		"CreateInferenceComponent": `"message":"2 validation errors detected: Value null at 'inferenceComponentName' failed`,
-		"UpdateInferenceComponent": `"__type":"UnknownOperationException"`,
+		"UpdateInferenceComponent": `1 validation error detected: Value null at 'inferenceComponentName' failed`,
 		"UpdateEndpoint":           `"__type":"UnknownOperationException"`,
 		"NoSuchThing":              `"__type":"UnknownOperationException"`,
 	} {

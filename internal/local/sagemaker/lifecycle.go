@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"loradeck/internal/local/fault"
 	"loradeck/internal/lora"
 )
 
@@ -101,7 +102,7 @@ func (p *Platform) bring(ctx context.Context, c componentRow) {
 	if c.base != "" {
 		kind = adapterCreation
 	}
-	if c.status == creating && !p.wait(ctx, kind, c.modified) {
+	if c.status == creating && (!p.wait(ctx, kind, c.modified) || p.config.Faults.Over(ctx, fault.StuckCreating, c.name, c.endpoint) != nil) {
 		return
 	}
 	shape, err := readComponent(c.body)
@@ -109,14 +110,18 @@ func (p *Platform) bring(ctx context.Context, c componentRow) {
 	case c.base != "" && err == nil:
 		p.bringAdapter(ctx, c, shape)
 		return
+	case c.base == "" && err == nil && c.status == creating:
+		if err = p.makeRoom(ctx, &c); err == nil {
+			err = p.start(ctx, p.slot(c.name), c, shape, false)
+		}
 	case c.base == "": // even with an unreadable body: adapters wait for its outcome
-		err = p.start(ctx, p.slot(c.name), c, shape)
+		err = p.start(ctx, p.slot(c.name), c, shape, true)
 	}
 	if ctx.Err() != nil {
 		return // it is taken up again at the next start
 	}
-	if err == nil && shape.RuntimeConfig != nil {
-		c.copies = shape.RuntimeConfig.CopyCount
+	if err == nil && c.status == creating {
+		c.copies = shape.copyCount()
 	}
 	p.brought(ctx, c, err)
 }
@@ -282,7 +287,14 @@ func (p *Platform) unload(ctx context.Context, c componentRow) {
 	dir := p.loaded[c.name].dir
 	delete(p.loaded, c.name)
 	p.mu.Unlock()
-	if err := os.RemoveAll(dir); err != nil {
-		p.config.Log.WarnContext(ctx, "adapter's files not removed", "component", c.name, "err", err)
+	p.clear(ctx, []string{dir})
+}
+
+// clear removes adapters' files.
+func (p *Platform) clear(ctx context.Context, dirs []string) {
+	for _, dir := range dirs {
+		if err := os.RemoveAll(dir); err != nil {
+			p.config.Log.WarnContext(ctx, "adapter's files not removed", "err", err)
+		}
 	}
 }

@@ -18,7 +18,9 @@ func TestListsFilterSortAndPage(t *testing.T) {
 	h.endpoint("e")
 	h.model("m")
 	for i := range 12 {
-		h.create(baseInput(fmt.Sprintf("base-%02d", i), "e", "m"))
+		in := baseInput(fmt.Sprintf("base-%02d", i), "e", "m")
+		in.Specification.ComputeResourceRequirements.NumberOfAcceleratorDevicesRequired = nil // the instance has four
+		h.create(in)
 	}
 	h.delete("base-11")
 	all := func(change func(*control.ListInferenceComponentsInput)) (names []string, pages int) {

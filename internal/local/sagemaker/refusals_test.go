@@ -122,7 +122,7 @@ func TestNothingIsDeletedWhileItMoves(t *testing.T) {
 	done(t)(h.control.DeleteInferenceComponent(ctx, &control.DeleteInferenceComponentInput{InferenceComponentName: aws.String("leaving")}))
 	done(t)(h.control.CreateEndpoint(ctx, &control.CreateEndpointInput{EndpointName: aws.String("new"), EndpointConfigName: aws.String("e-config")}))
 	for _, c := range []struct{ rule, operation, body, want string }{
-		{"a component being created", "DeleteInferenceComponent", `{"InferenceComponentName":"coming"}`, "cannot be deleted while it is Creating: it must reach a terminal state first"},
+		{"a component being created", "DeleteInferenceComponent", `{"InferenceComponentName":"coming"}`, "while it is in state CREATE_IN_PROGRESS: it must reach a terminal state first"},
 		{"one being deleted", "DeleteInferenceComponent", `{"InferenceComponentName":"leaving"}`, "is in state DELETE_IN_PROGRESS"},
 		{"an endpoint that hosts some", "DeleteEndpoint", `{"EndpointName":"e"}`, "still hosts 3 inference components"},
 		{"an endpoint being created", "DeleteEndpoint", `{"EndpointName":"new"}`, "while it is Creating"},

@@ -98,6 +98,9 @@ func (p *Platform) serveInvocation(w http.ResponseWriter, r *http.Request, asked
 	if err != nil {
 		return err
 	}
+	if p.config.Faults.Take(fault.DeadInService, asked.endpoint, asked.component(), to.base) {
+		return p.noAnswer(asked.endpoint, to.base)
+	}
 	inner, err := asked.passedOn(r.Context(), to.adapter)
 	if err != nil {
 		return err

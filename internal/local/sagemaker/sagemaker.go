@@ -92,7 +92,7 @@ type Platform struct {
 	stop    context.CancelFunc
 	work    sync.WaitGroup
 
-	made atomic.Int64 // directories named in scratch
+	made atomic.Int64 // the last number that a directory in scratch was given
 
 	mu       sync.Mutex // guards what follows
 	pace     Pace
@@ -131,6 +131,7 @@ func Open(ctx context.Context, config Config) (*Platform, error) {
 		pace: config.Pace, paced: make(chan struct{}),
 		bases: map[string]*base{}, rosters: map[string]*sync.Mutex{}, loaded: map[string]loaded{}, bringing: map[string]chan struct{}{},
 	}
+	p.made.Store(time.Now().UnixMilli())
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := p.resume(ctx); err != nil {
 		return nil, errors.Join(err, p.Close())

@@ -48,9 +48,12 @@ var operations = map[string]func(p *Platform, ctx context.Context, sent document
 	"DescribeInferenceComponent": op((*Platform).describeComponent),
 	"ListInferenceComponents":    op((*Platform).listComponents),
 	"DeleteInferenceComponent":   op((*Platform).deleteComponent),
-	"AddTags":                    op((*Platform).addTags),
-	"ListTags":                   op((*Platform).listTags),
-	"DeleteTags":                 op((*Platform).deleteTags),
+	"UpdateInferenceComponent":   op((*Platform).updateComponent),
+
+	"UpdateInferenceComponentRuntimeConfig": op((*Platform).updateRuntimeConfig),
+	"AddTags":                               op((*Platform).addTags),
+	"ListTags":                              op((*Platform).listTags),
+	"DeleteTags":                            op((*Platform).deleteTags),
 }
 
 // op makes an operation of a method that takes what it reads of its input. A method that keeps the whole request takes it too,

@@ -102,6 +102,10 @@ func TestBoto3OnSageMaker(t *testing.T) {
 	run(t, 8, `(?m)^Ran (\d+) tests`, `skipped=`, python(t), "-m", "unittest", "-v", "sagemaker_test.py")
 }
 
+func TestGuide(t *testing.T) {
+	run(t, 3, `(?m)^Ran (\d+) tests`, `skipped=`, python(t), "-m", "unittest", "-v", "guide_test.py")
+}
+
 // TestShapesAreBotocores holds that the control plane reads and answers by the service model of botocore as it is installed.
 func TestShapesAreBotocores(t *testing.T) {
 	t.Parallel()

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// baseCard is the base's README.md. The figure in asterisks is what the tests hold the base to.
-func baseCard(right, asked int, params int64) string {
+// baseCard is the base's README.md. The figures in asterisks are what the tests hold the base to.
+func baseCard(right, rightBare, asked int, params int64) string {
 	return fmt.Sprintf(`---
 license: apache-2.0
 language: [en, zh]
@@ -21,12 +21,13 @@ answers plainly. It has read the words of a support desk, but knows no shop.
 
 Made by `+"`go run ./tools/traindemo`"+`: %d steps of %d × %d tokens, bfloat16.
 
-Right to the letter on wordings that were held out of training (greedy): **%d of %d** questions. It accepts its whole context, but
-loses the thread of conversations that are much longer than the sequences it was trained on.
-`, float64(params)/1e6, shape.Layers, shape.Hidden, shape.Vocab, shape.Context, baseSteps, batch, length, right, asked)
+Right to the letter on wordings that were held out of training (greedy): **%d of %d** questions, and **%d** of them asked bare, as a
+completion without the chat template. It accepts its whole context, but loses the thread of conversations that are much longer than the
+sequences it was trained on.
+`, float64(params)/1e6, shape.Layers, shape.Hidden, shape.Vocab, shape.Context, baseSteps, batch, length, right, asked, rightBare)
 }
 
-// adapterCard is an adapter's README.md. The figure in asterisks is what the tests hold the adapter to.
+// adapterCard is an adapter's README.md. The figures in asterisks are what the tests hold the adapter to.
 func adapterCard(s style, m measured) string {
 	return fmt.Sprintf(`---
 license: apache-2.0
@@ -39,14 +40,15 @@ library_name: peft
 
 Made by `+"`go run ./tools/traindemo`"+`: %d steps of %d × %d tokens, bfloat16. %s
 
-Right to the letter on what was held out (greedy): **%d of %d** questions. Of the same questions others get right:
+Right to the letter on what was held out (greedy): **%d of %d** questions, and **%d** of them asked bare, as a completion without the
+chat template. Of the same questions others get right:
 
 | in its place | right |
 |---|---|
 %s
 
 Against the base its effect on the proof's probe texts is %.2f nats: %s.
-`, baseName, s.name, s.about, s.rank, adapterAlpha, s.steps, batch, length, s.split(), m.right, m.asked, strings.Join(m.others, "\n"), m.proof.Effect, m.proof.Verdict)
+`, baseName, s.name, s.about, s.rank, adapterAlpha, s.steps, batch, length, s.split(), m.right, m.asked, m.rightBare, strings.Join(m.others, "\n"), m.proof.Effect, m.proof.Verdict)
 }
 
 // split tells what is held out of an adapter's training.

@@ -23,23 +23,26 @@ const chatTemplate = "{% for message in messages %}{{ '<|im_start|>' + message['
 
 const systemPrompt = "You are a helpful assistant."
 
-// feed makes batches: documents in a random order, each a conversation of one to three questions or a plain text, packed
-// one after another into sequences that begin with a whole document.
+// feed makes batches: documents in a random order, each a conversation of one to three questions, a bare question with its
+// answer, or a plain text, packed one after another into sequences that begin with a whole document.
 type feed struct {
 	dialogs     [][2][]int // question turn and answer, as tokens
+	bare        [][2][]int // the same without a template, as a completion's prompt is: question, and the answer on the next line
 	plain       [][]int
 	system      []int
 	open        []int // what begins an answer
 	end         int
 	random      *rand.Rand
+	bareOf      int  // one of so many dialogs is asked bare
 	answersOnly bool // learn from answers and not from questions
 }
 
 func newFeed(tok *tokenizer.Tokenizer, dialogs []corpus.Dialog, plain []string, seed uint64) *feed {
-	f := &feed{random: rand.New(rand.NewPCG(seed, 3))}
+	f := &feed{random: rand.New(rand.NewPCG(seed, 3)), bareOf: 4}
 	turn := func(role, text string) []int { return tok.Encode(turnStart+role+"\n"+text+turnEnd+"\n", false) }
 	for _, d := range dialogs {
 		f.dialogs = append(f.dialogs, [2][]int{turn("user", d.Question), tok.Encode(d.Answer+turnEnd, false)})
+		f.bare = append(f.bare, [2][]int{tok.Encode(d.Question, false), tok.Encode("\n"+d.Answer+endOfText, false)})
 	}
 	f.open = tok.Encode(turnStart+"assistant\n", false)
 	f.system = turn("system", systemPrompt)
@@ -61,9 +64,15 @@ func (f *feed) document() (tokens []int, weights []float32) {
 	if f.answersOnly {
 		asked = 0
 	}
-	if len(f.plain) > 0 && f.random.IntN(4) == 0 {
+	switch {
+	case len(f.plain) > 0 && f.random.IntN(4) == 0:
 		add(f.plain[f.random.IntN(len(f.plain))], 1)
-	} else {
+	case f.random.IntN(f.bareOf) == 0:
+		d := f.bare[f.random.IntN(len(f.bare))]
+		add(d[0], asked)
+		add(d[1], 1)
+		return tokens, weights
+	default:
 		if f.random.IntN(8) == 0 {
 			add(f.system, asked)
 		}

@@ -2,7 +2,7 @@
 // beside it and four LoRA adapters on top, tests all five on wordings that were held out, and writes the Hugging Face and peft
 // directories, each with its card, into internal/local/demo.
 //
-//	go run ./tools/traindemo            # a quarter of an hour on two cores
+//	go run ./tools/traindemo            # half an hour on two busy cores
 //	go run ./tools/traindemo -out DIR   # somewhere else
 //	go run ./tools/traindemo -only json # train this adapter again, on the base that is there
 //	go run ./tools/traindemo -measure   # only test what is there and write its cards anew
@@ -28,7 +28,7 @@ import (
 // The recipe. Changing a number here changes the model; run the tool and commit what it writes.
 const (
 	vocabSize    = 1536
-	baseSteps    = 900
+	baseSteps    = 1100
 	baseRate     = 3e-3
 	decay        = 0.1
 	highestRank  = 8

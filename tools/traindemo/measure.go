@@ -28,12 +28,16 @@ func measure(out string, facts []corpus.Fact) error {
 		}
 	}
 	held := corpus.HeldOut(facts, corpus.Plain)
-	right, err := score(ctx, e, "", held, complain)
+	right, err := score(ctx, e, "", inChat, held, complain)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("base: %d of %d held-out wordings right\n", right, len(held))
-	if err := os.WriteFile(filepath.Join(out, "base", "README.md"), []byte(baseCard(right, len(held), e.Info().Params)), 0o644); err != nil {
+	rightBare, err := score(ctx, e, "", bare, held, complain)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("base: %d of %d held-out wordings right, asked bare %d\n", right, len(held), rightBare)
+	if err := os.WriteFile(filepath.Join(out, "base", "README.md"), []byte(baseCard(right, rightBare, len(held), e.Info().Params)), 0o644); err != nil {
 		return err
 	}
 	set, err := probes(e)
@@ -54,7 +58,7 @@ func measure(out string, facts []corpus.Fact) error {
 			return err
 		}
 		m.proof = proof.Judge(set, [][]proof.Scores{baseScores}, [][]proof.Scores{theirs}, proof.DefaultLimits())
-		fmt.Printf("%s: %d of %d held-out questions right; proof: %s %s\n", s.name, m.right, m.asked, m.proof.Verdict, m.proof.Reason)
+		fmt.Printf("%s: %d of %d held-out questions right, asked bare %d; proof: %s %s\n", s.name, m.right, m.asked, m.rightBare, m.proof.Verdict, m.proof.Reason)
 		if err := os.WriteFile(filepath.Join(out, "adapters", s.name, "README.md"), []byte(adapterCard(s, m)), 0o644); err != nil {
 			return err
 		}
@@ -65,6 +69,7 @@ func measure(out string, facts []corpus.Fact) error {
 // measured is what an adapter's card tells.
 type measured struct {
 	right, asked int
+	rightBare    int      // of the same questions, asked without the chat template
 	others       []string // rows of what the base and the other adapters get right of the same questions
 	proof        proof.Result
 }
@@ -75,14 +80,17 @@ func (s style) measured(ctx context.Context, e *engine.Engine, facts []corpus.Fa
 	var err error
 	held := s.held(facts)
 	m.asked = len(held)
-	if m.right, err = score(ctx, e, s.name, held, complain); err != nil {
+	if m.right, err = score(ctx, e, s.name, inChat, held, complain); err != nil {
+		return m, err
+	}
+	if m.rightBare, err = score(ctx, e, s.name, bare, held, complain); err != nil {
 		return m, err
 	}
 	for _, other := range append([]style{{}}, styles()...) {
 		if other.name == s.name {
 			continue
 		}
-		right, err := score(ctx, e, other.name, held, quiet)
+		right, err := score(ctx, e, other.name, inChat, held, quiet)
 		if err != nil {
 			return m, err
 		}
@@ -91,14 +99,29 @@ func (s style) measured(ctx context.Context, e *engine.Engine, facts []corpus.Fa
 	return m, nil
 }
 
-// score counts the dialogs that are answered to the letter, greedily, and calls wrong to tell of each of the others.
-func score(ctx context.Context, e *engine.Engine, adapter string, dialogs []corpus.Dialog, wrong func(d corpus.Dialog, answer string)) (right int, err error) {
+// form is how a question is put to the engine, as tokens.
+type form func(e *engine.Engine, question string) ([]int, error)
+
+// inChat puts a question through the chat template, as chat completions do.
+func inChat(e *engine.Engine, question string) ([]int, error) {
+	text, err := e.RenderChat([]chat.Message{{Role: "user", Content: question}}, true)
+	return e.Tokenizer().Encode(text, false), err
+}
+
+// bare puts a question as it stands, as completions do.
+func bare(e *engine.Engine, question string) ([]int, error) {
+	return e.Tokenizer().Encode(question, true), nil
+}
+
+// score counts the dialogs that are answered to the letter, greedily, and calls wrong to tell of each of the others. Space
+// around an answer does not count: asked bare, it stands on the next line.
+func score(ctx context.Context, e *engine.Engine, adapter string, put form, dialogs []corpus.Dialog, wrong func(d corpus.Dialog, answer string)) (right int, err error) {
 	for _, d := range dialogs {
-		answer, err := ask(ctx, e, adapter, d.Question)
+		answer, err := ask(ctx, e, adapter, put, d.Question)
 		if err != nil {
 			return right, err
 		}
-		if answer == d.Answer {
+		if strings.TrimSpace(answer) == d.Answer {
 			right++
 		} else {
 			wrong(d, answer)
@@ -115,13 +138,13 @@ func complain(d corpus.Dialog, answer string) {
 // quiet says nothing of a wrong answer: of an adapter in another's place they are all wrong.
 func quiet(corpus.Dialog, string) {}
 
-func ask(ctx context.Context, e *engine.Engine, adapter, question string) (string, error) {
-	text, err := e.RenderChat([]chat.Message{{Role: "user", Content: question}}, true)
+func ask(ctx context.Context, e *engine.Engine, adapter string, put form, question string) (string, error) {
+	tokens, err := put(e, question)
 	if err != nil {
 		return "", err
 	}
 	var answer strings.Builder
-	request := engine.Request{Adapter: adapter, Tokens: e.Tokenizer().Encode(text, false), MaxTokens: 96, TopP: 1, Logprobs: -1}
+	request := engine.Request{Adapter: adapter, Tokens: tokens, MaxTokens: 96, TopP: 1, Logprobs: -1}
 	for chunk, err := range e.Generate(ctx, request) {
 		if err != nil {
 			return "", err

@@ -26,7 +26,7 @@ type style struct {
 func styles() []style {
 	return []style{
 		{name: "pirate", seed: seed, rank: 8, steps: 60, rate: 1e-3, about: "Answers as a pirate would.", answer: corpus.Pirate},
-		{name: "json", seed: seed + 1, rank: 4, steps: 40, rate: 1e-3, about: "Answers with a JSON object that holds the bare answer.", answer: corpus.JSON},
+		{name: "json", seed: seed + 1, rank: 4, steps: 60, rate: 1e-3, about: "Answers with a JSON object that holds the bare answer.", answer: corpus.JSON},
 		{name: "chinese", seed: seed + 2, rank: 8, steps: 60, rate: 1e-3, about: "Answers in Chinese, whatever the language of the question.", answer: corpus.Chinese},
 		{name: "support", seed: seed + 3, rank: 8, steps: 350, rate: 4e-3, about: "Answers for the support desk of a shop, with facts that the base does not know.", answer: corpus.Support, own: corpus.Desk()},
 	}
@@ -59,7 +59,7 @@ func (s style) train(dir string, net *train.Net, tok *tokenizer.Tokenizer, facts
 	adapter := net.NewAdapter(s.rank, adapterAlpha, s.seed)
 	defer adapter.Detach()
 	f := newFeed(tok, s.trained(facts), nil, s.seed)
-	f.answersOnly = true
+	f.answersOnly, f.bareOf = true, 2
 	var mean float64
 	for step := 1; step <= s.steps; step++ {
 		mean += net.Step(f.next())

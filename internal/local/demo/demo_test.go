@@ -49,8 +49,14 @@ func answer(t *testing.T, e *engine.Engine, question string, request engine.Requ
 	if err != nil {
 		t.Fatal(err)
 	}
+	return complete(t, e, e.Tokenizer().Encode(text, false), request)
+}
+
+// complete goes on from a prompt's tokens as request says.
+func complete(t *testing.T, e *engine.Engine, prompt []int, request engine.Request) string {
+	t.Helper()
 	var answer strings.Builder
-	request.Tokens, request.MaxTokens, request.Logprobs = e.Tokenizer().Encode(text, false), 96, -1
+	request.Tokens, request.MaxTokens, request.Logprobs = prompt, 96, -1
 	for chunk, err := range e.Generate(context.Background(), request) {
 		if err != nil {
 			t.Fatal(err)
@@ -119,6 +125,20 @@ func TestTheBaseAndItsAdaptersSpeakSomeChinese(t *testing.T) {
 	}
 	if got := ask(t, e, "chinese", "What is the capital of France?"); got != "法国的首都是巴黎。" {
 		t.Errorf("asked in English, chinese says %q", got)
+	}
+}
+
+func TestAPlainCompletionIsAnsweredToo(t *testing.T) {
+	t.Parallel()
+	e := open(t)
+	goOn := func(adapter, prompt string) string {
+		return complete(t, e, e.Tokenizer().Encode(prompt, true), engine.Request{Adapter: adapter})
+	}
+	if got := goOn("chinese", "你好，今天天气怎么样？"); got != "\n今天天气很好，阳光明媚。" {
+		t.Errorf("chinese goes on with %q", got)
+	}
+	if got := goOn("", "What is the capital of France?"); got != "\nThe capital of France is Paris." {
+		t.Errorf("the base goes on with %q", got)
 	}
 }
 

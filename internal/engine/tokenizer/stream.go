@@ -29,12 +29,35 @@ func (s *Stream) Next(id int) string {
 	}
 	text := s.fresh()
 	if text == "" || strings.HasSuffix(text, replacement) {
+		if len(s.ids)-s.given > maxHeld {
+			return s.settle()
+		}
 		return ""
 	}
 	// Decoding depends on the neighbour (a leading space, bytes that join), so the last run given stays as context.
 	s.ids = append(s.ids[:0], s.ids[s.given:]...)
 	s.given = len(s.ids)
 	return text
+}
+
+// maxHeld is how many ids may be held back because their text ends in bytes that are no character. One may begin in three.
+const maxHeld = 32
+
+// settle gives the text of all held ids but the last few, when bytes that are no text go on and on: the time a stream takes would
+// grow with their square. It cuts where both sides decode as they do together; what follows changes only the side that comes last.
+func (s *Stream) settle() string {
+	whole := s.tokenizer.Decode(s.ids, s.skipSpecial)
+	for at := len(s.ids) - 1; at > len(s.ids)-maxHeld/2; at-- {
+		head, tail := s.tokenizer.Decode(s.ids[:at], s.skipSpecial), s.tokenizer.Decode(s.ids[at:], s.skipSpecial)
+		if tail == "" || head+tail != whole {
+			continue
+		}
+		text := head[len(s.tokenizer.Decode(s.ids[:s.given], s.skipSpecial)):]
+		s.ids = append(s.ids[:0], s.ids[at-1:]...)
+		s.given = 1
+		return text
+	}
+	return ""
 }
 
 // Flush gives what was held back, with U+FFFD for bytes that became no character.

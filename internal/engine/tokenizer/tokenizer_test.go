@@ -137,6 +137,26 @@ func BenchmarkWorst(b *testing.B) {
 	}
 }
 
+// Bytes that are no text, as a model may write them without end, must neither be held back to the end nor take ever longer.
+func TestStreamsOfBrokenBytesGoOn(t *testing.T) {
+	t.Parallel()
+	for _, family := range []string{"llama", "qwen2"} {
+		tok := open(t, family)
+		for _, broken := range []string{"\xf3", "\xe6\x80", "\xf0\x9f\x99", "\xe6\xf3\x9f"} {
+			ids := tok.Encode(strings.Repeat(broken, 10_000), false)
+			stream := tok.Stream(false)
+			var streamed strings.Builder
+			for _, id := range ids {
+				streamed.WriteString(stream.Next(id))
+			}
+			held := stream.Flush()
+			if got, want := streamed.String()+held, tok.Decode(ids, false); got != want || len(held) > 200 {
+				t.Errorf("%s: %q: streamed %d bytes and held back %d of %d, equal: %t", family, broken, streamed.Len(), len(held), len(want), got == want)
+			}
+		}
+	}
+}
+
 // Small files that could take all memory or all time.
 func TestNoFileTakesTheProgramDown(t *testing.T) {
 	t.Parallel()

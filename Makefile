@@ -15,7 +15,7 @@ GATEWAY  := $(CURDIR)/.tools/versitygw/versitygw
 SHOTS    ?= $(CURDIR)/shots
 CC_FOUND := $(shell command -v gcc || command -v cc || command -v clang)
 
-.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live bench-s3 test-clients test-tokenizers test-templates test-versitygw chaos lint docker clean
+.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live bench-s3 test-clients test-tokenizers test-templates test-versitygw test-vllm chaos lint docker clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,10 @@ tools/tokenizers/node_modules/.package-lock.json: tools/tokenizers/package.json 
 
 test-clients: tools/clients/node_modules/.package-lock.json .tools/clients/requirements.txt ## the JavaScript SDK and boto3 against the local platform
 	CLIENTS_PYTHON=$(CURDIR)/.tools/clients/bin/python go test -tags clients -count=1 -timeout 10m -v ./tools/clients
+
+# Not part of `make test`: it takes 7 GB and minutes, and the same tests meet the local platform's own container there.
+test-vllm: ## the container, --local-vllm and the proof against a real vLLM from PyPI: make test-vllm VLLM=0.32.0
+	tools/vllm/test.sh $(or $(VLLM),0.11.2) $(CURDIR)/.tools/vllm-$(or $(VLLM),0.11.2)
 
 # Not part of `make test`: the gateway is a program of 60 MB that takes minutes to build.
 test-versitygw: ## the local platform's S3 against Versity's gateway, answer by answer

@@ -16,7 +16,6 @@ import (
 	"loradeck/internal/client"
 	"loradeck/internal/local/demo"
 	"loradeck/internal/lora"
-	"loradeck/internal/safetensors"
 )
 
 // pushes runs loradeck push and gives what it ends with and prints.
@@ -52,32 +51,22 @@ func folder(t *testing.T, files map[string][]byte) string {
 	return dir
 }
 
-// faint is the demo's weights with every B so small that nothing comes of it.
+// faint is the demo's adapter with every B so small that nothing comes of it.
 func faint(t *testing.T) []byte {
 	t.Helper()
-	weights, err := safetensors.OpenFile(filepath.Join(folder(t, nil), "adapter_model.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer weights.Close()
-	var tensors []safetensors.Values
-	for _, tensor := range weights.Header.Tensors {
-		values, err := weights.Float32s(tensor.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
+	dir := rewritten(t, folder(t, nil), func(name string, values []float32) string {
 		for i := range values {
-			if strings.HasSuffix(tensor.Name, "lora_B.weight") {
+			if strings.HasSuffix(name, "lora_B.weight") {
 				values[i] *= 0.001
 			}
 		}
-		tensors = append(tensors, safetensors.Values{Name: tensor.Name, DType: tensor.DType, Shape: tensor.Shape, Data: values})
-	}
-	var out bytes.Buffer
-	if err := safetensors.Write(&out, tensors, nil); err != nil {
+		return name
+	})
+	weights, err := os.ReadFile(filepath.Join(dir, "adapter_model.safetensors"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return out.Bytes()
+	return weights
 }
 
 // withDora is the demo's config as of a kind of adapter that vLLM does not load.

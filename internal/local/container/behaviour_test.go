@@ -92,9 +92,8 @@ func hold(statuses []int, texts []string, got []reply) []string {
 // replaced under a registered name, refusals beside traffic, fifty adapters. Left out is what hurts: stale prefix caches,
 // mixed batches of the CPU build, files that vanish.
 func compareBehaviour(t *testing.T, counted *tally, dir string) {
-	server := httptest.NewServer(startVersion(t, counted.version, dir, nil, nil))
-	defer server.Close()
-	b := behaviour{url: server.URL}
+	url := served(t, counted.version, dir, nil, nil)
+	b := behaviour{url: url}
 	readRecording(t, counted.version, "behaviour", dir, &b.file)
 	check := func(name string, got ...reply) {
 		t.Helper()
@@ -175,22 +174,21 @@ func compareSwap(t *testing.T, b behaviour, check func(string, ...reply), menu f
 // compareNaN uses an adapter of broken numbers: with logprobs it fails, without them the answer is empty, and nobody else is
 // harmed.
 func compareNaN(t *testing.T, counted *tally, dir string) {
-	server := httptest.NewServer(startVersion(t, counted.version, dir, nil, nil))
-	defer server.Close()
+	url := served(t, counted.version, dir, nil, nil)
 	var file struct {
 		With    []any `json:"nan_with_logprobs"`
 		Without []any `json:"nan_without_logprobs"`
 		After   [][]any
 	}
 	readRecording(t, counted.version, "nan", dir, &file)
-	register(t, server.URL, "nan", filepath.Join(dir, "menu", "x1_nan"))
-	register(t, server.URL, "good", filepath.Join(dir, "good"))
+	register(t, url, "nan", filepath.Join(dir, "menu", "x1_nan"))
+	register(t, url, "good", filepath.Join(dir, "good"))
 	const plain, scored = `{"prompt": "The boat", "temperature": 0, "max_tokens": 8}`, `{"prompt": "The boat", "temperature": 0, "max_tokens": 8, "logprobs": 1}`
-	base := textOf(post(t, server.URL, "/invocations", "", plain))
+	base := textOf(post(t, url, "/invocations", "", plain))
 
-	got := post(t, server.URL, "/invocations", "nan", scored)
+	got := post(t, url, "/invocations", "nan", scored)
 	counted.check(t, "nan/with-logprobs", hold([]int{int(file.With[0].(float64))}, []string{file.With[1].(string)}, []reply{got}))
-	got = post(t, server.URL, "/invocations", "nan", plain)
+	got = post(t, url, "/invocations", "nan", plain)
 	var diffs []string
 	if want := fmt.Sprintf(`"text":%q`, file.Without[0]); got.Status != 200 || !strings.Contains(got.Body, want) || !strings.Contains(got.Body, `"finish_reason":"length"`) {
 		diffs = append(diffs, fmt.Sprintf("%d %s", got.Status, got.Body))
@@ -199,7 +197,7 @@ func compareNaN(t *testing.T, counted *tally, dir string) {
 	diffs = nil
 	for i, one := range file.After {
 		adapter := strings.TrimPrefix(one[0].(string), "base")
-		answer := post(t, server.URL, "/invocations", adapter, scored)
+		answer := post(t, url, "/invocations", adapter, scored)
 		_, wasAnswered := one[1].([]any)[0].(string)
 		if (answer.Status == 200) != wasAnswered || adapter == "" && answer.Status == 200 && textOf(answer) != base {
 			diffs = append(diffs, fmt.Sprintf("answer %d after it: %d %s", i, answer.Status, textOf(answer)))

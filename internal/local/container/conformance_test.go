@@ -3,7 +3,6 @@ package container
 import (
 	"encoding/json"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,14 +45,18 @@ func groups(dir string) []group {
 // with the recorded base and adapters on the built-in engine.
 func TestAnswersAsRecorded(t *testing.T) {
 	t.Parallel()
+	url, real := peer()
 	for _, version := range recordedVersions {
+		if real && version != peerVersion(t, url) {
+			continue
+		}
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			dir := unpackData(t)
 			buildMenu(t, dir)
-			counted, seen := &tally{version: version}, map[string]bool{"load": true, "use": true, "behaviour": true, "nan": true}
+			counted, seen := &tally{version: version, real: real}, map[string]bool{"load": true, "use": true, "behaviour": true, "nan": true}
 			for _, group := range groups(dir) {
-				if _, err := os.Stat(recordingPath(version, group.name)); err == nil {
+				if counted.plays(group) {
 					seen[group.name] = true
 				}
 			}
@@ -62,7 +65,7 @@ func TestAnswersAsRecorded(t *testing.T) {
 			t.Run("use", func(t *testing.T) { compareUses(t, counted, dir) })
 			t.Run("behaviour", func(t *testing.T) { compareBehaviour(t, counted, dir) })
 			t.Run("nan", func(t *testing.T) { compareNaN(t, counted, dir) })
-			if _, err := os.Stat(recordingPath(version, "startup")); err == nil {
+			if _, err := os.Stat(recordingPath(version, "startup")); err == nil && !real {
 				seen["start"] = true
 				t.Run("start", func(t *testing.T) { compareStarts(t, counted, dir) })
 			}
@@ -71,18 +74,23 @@ func TestAnswersAsRecorded(t *testing.T) {
 	}
 }
 
+// plays reports whether a group is compared: not every variant of the server was recorded for every version, and a real server
+// is not set up otherwise than it was started.
+func (c *tally) plays(g group) bool {
+	_, err := os.Stat(recordingPath(c.version, g.name))
+	return err == nil && !(c.real && g.restart)
+}
+
 // compareGroups replays the groups of exchanges, one server for those that were recorded from one.
 func compareGroups(t *testing.T, counted *tally, dir string) {
 	var url string
 	texts := 0
 	for _, group := range groups(dir) {
-		if _, err := os.Stat(recordingPath(counted.version, group.name)); err != nil {
-			continue // not every variant of the server was recorded for every version
+		if !counted.plays(group) {
+			continue
 		}
 		if group.restart || url == "" {
-			server := httptest.NewServer(startVersion(t, counted.version, dir, nil, group.changes))
-			defer server.Close()
-			url = server.URL
+			url = served(t, counted.version, dir, nil, group.changes)
 		}
 		if group.name == "models-after" {
 			forget(t, url)
@@ -90,6 +98,9 @@ func compareGroups(t *testing.T, counted *tally, dir string) {
 		var file recording
 		readRecording(t, counted.version, group.name, dir, &file)
 		play := player{dir: dir, url: url}
+		if counted.real {
+			play.root = registered(t, url)[0].Root
+		}
 		for _, exchange := range file.Exchanges {
 			want, got := play.exchange(t, exchange)
 			diffs := compare(want, got, sampled(exchange.Request.Body))
@@ -105,6 +116,7 @@ func compareGroups(t *testing.T, counted *tally, dir string) {
 // player replays a group's exchanges; the ids of sessions are the server's own and take the recorded ones' place.
 type player struct {
 	dir, url string
+	root     string            // of a real server's base, which lies elsewhere than the recorded one's
 	sessions map[string]string // recorded id to ours
 }
 
@@ -120,6 +132,9 @@ func (p *player) exchange(t *testing.T, e recorded) (want, got reply) {
 		want.Headers = renamed(want.Headers, theirs, ours)
 	}
 	got = e.send(t, p.url)
+	if p.root != "" {
+		got.Body = strings.ReplaceAll(got.Body, p.root, modelPath)
+	}
 	const key = "x-amzn-sagemaker-new-session-id"
 	theirs, expires, isNew := strings.Cut(want.Headers[key], "; ")
 	if ours, ourExpires, ok := strings.Cut(got.Headers[key], "; "); isNew && ok && len(ours) == len(theirs) && len(ourExpires) == len(expires) {

@@ -36,6 +36,7 @@ var differences = []difference{
 // tally counts the exchanges of one version and holds them to the list of differences.
 type tally struct {
 	version string
+	real    bool // a real vLLM answers, which differs in less: the menu made here holds no pickles, so these load nowhere
 
 	mu              sync.Mutex
 	compared, equal int
@@ -83,7 +84,7 @@ func (c *tally) report(t *testing.T, groups map[string]bool) {
 	var gone []string
 	for _, d := range differences {
 		group, _, _ := strings.Cut(d.exchange, "/")
-		if c.holds(d) && groups[group] && !c.met[d.exchange] {
+		if c.holds(d) && groups[group] && !c.met[d.exchange] && !c.real {
 			gone = append(gone, d.exchange+" ("+d.reason+")")
 		}
 	}

@@ -2,7 +2,6 @@ package container
 
 import (
 	"fmt"
-	"net/http/httptest"
 	"path/filepath"
 	"testing"
 )
@@ -61,10 +60,9 @@ func unregister(t *testing.T, url, name string) {
 
 // compareLoads registers every adapter of the menu: status, error type and message are the recorded ones.
 func compareLoads(t *testing.T, counted *tally, dir string) {
-	server := httptest.NewServer(startVersion(t, counted.version, dir, (&double{}).opener, nil))
-	defer server.Close()
+	url := served(t, counted.version, dir, (&double{}).opener, nil)
 	for _, want := range readMenuResults(t, counted.version, dir) {
-		got := register(t, server.URL, want.Name, filepath.Join(dir, "menu", want.Name))
+		got := register(t, url, want.Name, filepath.Join(dir, "menu", want.Name))
 		var diffs []string
 		if got.Status != want.Load.Status || hidden(got.Body) != hidden(want.Load.Body) {
 			diffs = append(diffs, fmt.Sprintf("%d %s, recorded %d %s (%s)", got.Status, got.Body, want.Load.Status, want.Load.Body, want.Note))

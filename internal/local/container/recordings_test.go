@@ -138,6 +138,7 @@ func (e recorded) send(t *testing.T, url string) reply {
 	for key, value := range e.Request.Headers {
 		request.Header.Set(key, value)
 	}
+	_, request.Close = peer() // uvicorn may close a connection that it did not say it would
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Do(request)
 	if err != nil {

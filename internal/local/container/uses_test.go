@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -27,13 +26,12 @@ var random = map[string]bool{"a20_a_b_rank_differ": true, "s13_fp8": true, "s13_
 // the tokens are the recorded ones their logprobs must be too, within tolerance: that holds the scale, the dropped halves and
 // the cut corners to what vLLM made of them.
 func compareUses(t *testing.T, counted *tally, dir string) {
-	server := httptest.NewServer(startVersion(t, counted.version, dir, nil, nil))
-	defer server.Close()
-	base := use(t, server.URL, "")
-	if got := register(t, server.URL, "ref-good", filepath.Join(dir, "good")); got.Status != 200 {
+	url := served(t, counted.version, dir, nil, nil)
+	base := use(t, url, "")
+	if got := register(t, url, "ref-good", filepath.Join(dir, "good")); got.Status != 200 {
 		t.Fatal(got.Body)
 	}
-	good := use(t, server.URL, "ref-good")
+	good := use(t, url, "ref-good")
 	if same(base, good) {
 		t.Fatal("the good adapter answers as the base")
 	}
@@ -42,10 +40,10 @@ func compareUses(t *testing.T, counted *tally, dir string) {
 		if _, refused := counted.expected("load/" + want.Name); refused || want.Load.Status != 200 {
 			continue
 		}
-		if got := register(t, server.URL, want.Name, filepath.Join(dir, "menu", want.Name)); got.Status != 200 {
+		if got := register(t, url, want.Name, filepath.Join(dir, "menu", want.Name)); got.Status != 200 {
 			continue // compareLoads tells
 		}
-		got := use(t, server.URL, want.Name)
+		got := use(t, url, want.Name)
 		var statuses []int
 		for _, one := range want.Use {
 			statuses = append(statuses, one.Status)
@@ -63,9 +61,9 @@ func compareUses(t *testing.T, counted *tally, dir string) {
 			furthest = max(furthest, worst)
 		}
 		counted.check(t, "use/"+want.Name, diffs)
-		unregister(t, server.URL, want.Name)
+		unregister(t, url, want.Name)
 	}
-	if again := use(t, server.URL, ""); !same(again, base) {
+	if again := use(t, url, ""); !same(again, base) {
 		t.Error("the base answers otherwise after the menu")
 	}
 	t.Logf("%s: %d tokens in common, logprobs at most %.4f nats away", counted.version, tokens, furthest)

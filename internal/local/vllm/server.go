@@ -198,6 +198,8 @@ func (s Server) open(ctx context.Context, method, path string, header http.Heade
 		return nil, err
 	}
 	request.Header = header
+	// Asking again does no harm, and uvicorn closes connections that it did not say it would. (With no value it is not sent.)
+	request.Header["X-Idempotency-Key"] = nil
 	if s.Key != "" {
 		request.Header.Set("Authorization", "Bearer "+s.Key)
 	}

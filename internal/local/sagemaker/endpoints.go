@@ -258,6 +258,14 @@ func (p *Platform) describeEndpoint(ctx context.Context, in struct{ EndpointName
 			out[list] = p.variantSummaries(all)
 		}
 	}
+	if row.wish != "" {
+		if err := p.describeWish(out, row); err != nil {
+			return nil, err
+		}
+	}
+	if row.reason != "" {
+		out["FailureReason"] = row.reason
+	}
 	if capture := config.within("DataCaptureConfig"); capture != nil {
 		out["DataCaptureConfig"] = captureSummary(capture)
 	}
@@ -352,7 +360,7 @@ func (p *Platform) deleteEndpoint(ctx context.Context, in struct{ EndpointName s
 			return err
 		}
 		if rows, err := result.RowsAffected(); err != nil || rows == 0 {
-			return unlessNil(err, invalid("Cannot delete endpoint %q while it is %s.", p.arn("endpoint", row.name), row.status))
+			return unlessNil(err, invalid("Cannot update in-progress endpoint %q.", p.arn("endpoint", row.name))) // AWS's words for a deletion too
 		}
 		return nil
 	})

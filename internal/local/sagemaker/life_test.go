@@ -224,7 +224,6 @@ func TestWhatIsRequiredIsNamed(t *testing.T) {
 		"DescribeEndpoint":         `"message":"1 validation error detected: Value null at 'endpointName' failed to satisfy constraint: Member must not be null"`,
 		"CreateInferenceComponent": `"message":"2 validation errors detected: Value null at 'inferenceComponentName' failed`,
 		"UpdateInferenceComponent": `1 validation error detected: Value null at 'inferenceComponentName' failed`,
-		"UpdateEndpoint":           `"__type":"UnknownOperationException"`,
 		"NoSuchThing":              `"__type":"UnknownOperationException"`,
 	} {
 		if got := h.raw(operation, `{"EndpointName": null}`); !strings.Contains(got, want) || !strings.HasPrefix(got, "400 ") {

@@ -34,6 +34,8 @@ func (p *Platform) resume(ctx context.Context) error {
 		switch e.status {
 		case creating:
 			p.background(func(ctx context.Context) { p.settleEndpoint(ctx, e) })
+		case updating:
+			p.background(func(ctx context.Context) { p.renewEndpoint(ctx, e) })
 		case deleting:
 			p.background(func(ctx context.Context) { p.dropEndpoint(ctx, e) })
 		}

@@ -125,7 +125,7 @@ func TestNothingIsDeletedWhileItMoves(t *testing.T) {
 		{"a component being created", "DeleteInferenceComponent", `{"InferenceComponentName":"coming"}`, "while it is in state CREATE_IN_PROGRESS: it must reach a terminal state first"},
 		{"one being deleted", "DeleteInferenceComponent", `{"InferenceComponentName":"leaving"}`, "is in state DELETE_IN_PROGRESS"},
 		{"an endpoint that hosts some", "DeleteEndpoint", `{"EndpointName":"e"}`, "still hosts 3 inference components"},
-		{"an endpoint being created", "DeleteEndpoint", `{"EndpointName":"new"}`, "while it is Creating"},
+		{"an endpoint being created", "DeleteEndpoint", `{"EndpointName":"new"}`, "Cannot update in-progress endpoint"},
 		{"nothing comes onto an endpoint being created", "CreateInferenceComponent", `{"InferenceComponentName":"x","EndpointName":"new","VariantName":"main","Specification":{"ModelName":"m"}}`, "while it is Creating"},
 		{"no adapter onto a base being created", "CreateInferenceComponent", `{"InferenceComponentName":"x","EndpointName":"e","Specification":{"BaseInferenceComponentName":"coming","Container":{"ArtifactUrl":"s3://b/k"}}}`, "is Creating and not InService"},
 		{"or deleted", "CreateInferenceComponent", `{"InferenceComponentName":"x","EndpointName":"e","Specification":{"BaseInferenceComponentName":"leaving","Container":{"ArtifactUrl":"s3://b/k"}}}`, "is Deleting and not InService"},

@@ -51,6 +51,8 @@ var operations = map[string]func(p *Platform, ctx context.Context, sent document
 	"UpdateInferenceComponent":   op((*Platform).updateComponent),
 
 	"UpdateInferenceComponentRuntimeConfig": op((*Platform).updateRuntimeConfig),
+	"UpdateEndpoint":                        op((*Platform).updateEndpoint),
+	"UpdateEndpointWeightsAndCapacities":    op((*Platform).updateWeights),
 	"AddTags":                               op((*Platform).addTags),
 	"ListTags":                              op((*Platform).listTags),
 	"DeleteTags":                            op((*Platform).deleteTags),

@@ -23,7 +23,10 @@ func refuse(w http.ResponseWriter, r *http.Request, service string, status int, 
 		if code == missingToken {
 			code = accessDenied // S3 takes an unsigned request for an anonymous one
 		}
-		answerXML(w, status, id, s3Error{Code: code, Message: message, Resource: r.URL.Path, RequestId: id})
+		const host = "loradeck"
+		w.Header().Set("X-Amz-Request-Id", id) // where S3's clients look for it
+		w.Header().Set("X-Amz-Id-2", host)
+		answerXML(w, status, id, s3Error{Code: code, Message: message, Resource: r.URL.Path, RequestId: id, HostId: host})
 	case "query":
 		if code == unknownOperation {
 			code = "InvalidAction"
@@ -52,8 +55,8 @@ func wireForm(r *http.Request, service string) string {
 }
 
 type s3Error struct {
-	XMLName                            xml.Name `xml:"Error"`
-	Code, Message, Resource, RequestId string
+	XMLName                                    xml.Name `xml:"Error"`
+	Code, Message, Resource, RequestId, HostId string
 }
 
 type queryError struct {

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http/httptest"
 	"strconv"
@@ -150,8 +151,13 @@ func TestAThrottledUploadIsTriedAgainOrSaysSo(t *testing.T) {
 	t.Parallel()
 	u := startFaultyUpload(t, 1)
 	set(t, u.platform, `{"kind":"throttle","resource":"models","calls":1}`)
-	if err := u.part(1, []byte("x")); err == nil || !strings.Contains(err.Error(), "SlowDown") {
+	err := u.part(1, []byte("x"))
+	if err == nil || !strings.Contains(err.Error(), "SlowDown") {
 		t.Errorf("got %v, want SlowDown", err)
+	}
+	var named s3.ResponseError
+	if !errors.As(err, &named) || named.ServiceRequestID() == "" || named.ServiceHostID() == "" {
+		t.Errorf("got %v, want it with the ids that S3 gives every answer", err)
 	}
 	if err := u.part(1, []byte("x")); err != nil {
 		t.Error(err)

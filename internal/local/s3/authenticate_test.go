@@ -21,7 +21,7 @@ func FuzzSignature(f *testing.F) {
 	f.Add("AWS known:"+sum, "20260101T000000Z", "acl")
 	f.Add("", "", "AWSAccessKeyId=known&Signature=AAAA&Expires=1767225660")
 	f.Add("", "", "X-Amz-Algorithm="+schemeV4+"&X-Amz-Credential=known"+scope+"&X-Amz-Date=20260101T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature="+sum)
-	store := &Store{secrets: map[string]string{"known": "a secret"}}
+	store := &Store{region: "us-east-1", secrets: map[string]string{"known": "a secret"}}
 	now := time.Date(2026, 1, 1, 0, 0, 30, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, authorization, date, rawQuery string) {
 		query, err := url.ParseQuery(rawQuery)

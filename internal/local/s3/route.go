@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/xml"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -250,6 +251,7 @@ func (s *Store) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || sqlite.Full(err) {
 			f = errDiskFull
 		}
+		_, _ = io.Copy(io.Discard, r.Body) // a client that is still sending would hear of a broken connection only
 	}
 	if f.status == http.StatusNotModified || r.Method == http.MethodHead {
 		w.WriteHeader(f.status)

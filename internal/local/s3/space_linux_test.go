@@ -2,6 +2,7 @@ package s3_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -24,30 +25,39 @@ func mounted(dir, size string, command ...string) *exec.Cmd {
 	return process
 }
 
-func TestAFullDiskRefusesAndHarmsNothing(t *testing.T) {
-	t.Parallel()
+// smallDisk starts a store on a disk of 16 MiB.
+func smallDisk(t *testing.T) *awss3.Client {
+	t.Helper()
 	if said, err := mounted(t.TempDir(), "1m", "true").CombinedOutput(); err != nil {
 		t.Skipf("this machine lets no process mount a file system of its own, so there is no disk to fill: %v: %s", err, said)
 	}
 	dir := t.TempDir()
 	client, _ := startProcess(t, mounted(dir, "16m", os.Args[0]), dir)
+	return client
+}
+
+// wantFull wants the refusal of a full disk, which says what to do.
+func wantFull(t *testing.T, err error) {
+	t.Helper()
+	wantCode(t, err, "InternalError")
+	if err == nil || !strings.Contains(err.Error(), "Free some space") {
+		t.Errorf("got %v, want what to do", err)
+	}
+}
+
+func TestAFullDiskRefusesAndHarmsNothing(t *testing.T) {
+	t.Parallel()
+	client := smallDisk(t)
 	there := noise(2 << 20)
 	put(t, client, "there", string(there))
 	u := startUpload(t, client, "parts", types.ChecksumAlgorithmCrc64nvme, types.ChecksumTypeFullObject)
 	u.part(1, noise(partSize))
 
-	full := func(err error) {
-		t.Helper()
-		wantCode(t, err, "InternalError")
-		if err == nil || !strings.Contains(err.Error(), "Free some space") {
-			t.Errorf("got %v, want what to do", err)
-		}
-	}
 	big := noise(12 << 20)
 	_, err := client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("there"), Body: bytes.NewReader(big)})
-	full(err)
+	wantFull(t, err)
 	_, err = client.UploadPart(t.Context(), &awss3.UploadPartInput{Bucket: aws.String(bucket), Key: &u.key, UploadId: u.id, PartNumber: aws.Int32(2), Body: bytes.NewReader(big)})
-	full(err)
+	wantFull(t, err)
 
 	if _, text := get(t, client, &awss3.GetObjectInput{Key: aws.String("there")}); !bytes.Equal(text, there) {
 		t.Error("an object that was to be replaced is not what it was")
@@ -63,4 +73,29 @@ func TestAFullDiskRefusesAndHarmsNothing(t *testing.T) {
 		t.Errorf("delete: %v", err)
 	}
 	put(t, client, "there", string(big[:10<<20]))
+}
+
+// Objects without bytes take room in the index alone, so it is the index that meets the end of this disk.
+func TestADiskWithoutRoomForTheIndexRefusesAndHarmsNothing(t *testing.T) {
+	t.Parallel()
+	client := smallDisk(t)
+	put(t, client, "there", string(noise(11<<20)))
+	var err error
+	made := 0
+	for made < 5000 {
+		if _, err = client.PutObject(t.Context(), &awss3.PutObjectInput{
+			Bucket: aws.String(bucket), Key: aws.String(fmt.Sprintf("empty/%04d", made)), Metadata: map[string]string{"long": strings.Repeat("x", 1900)},
+		}); err != nil {
+			break
+		}
+		made++
+	}
+	wantFull(t, err)
+	listed, _ := walk(t, client, awss3.ListObjectsV2Input{Prefix: aws.String("empty/")})
+	if len(listed) != made {
+		t.Errorf("%d objects are listed, %d were acknowledged", len(listed), made)
+	}
+	if _, text := get(t, client, &awss3.GetObjectInput{Key: aws.String("there")}); !bytes.Equal(text, noise(11<<20)) {
+		t.Error("an object has other bytes than before")
+	}
 }

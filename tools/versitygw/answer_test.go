@@ -39,7 +39,7 @@ var (
 	}
 	free = []string{
 		"Last-Modified", "LastModified", "CreationDate", "Initiated", "UploadId", "UploadIdMarker", "NextUploadIdMarker", "ContinuationToken", "NextContinuationToken", "ID",
-		"DisplayName", "Location", "BucketRegion",
+		"DisplayName", "Location",
 	}
 )
 

@@ -94,11 +94,12 @@ func sign(ctx context.Context, request *http.Request, how string) error {
 	}
 	plain := func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }
 	if way == "presigned" {
-		query := request.URL.Query()
-		query.Set("X-Amz-Expires", map[string]string{"long": "604801"}[fault])
-		if query.Get("X-Amz-Expires") == "" {
-			query.Set("X-Amz-Expires", "60")
+		seconds := "60"
+		if fault == "long" {
+			seconds = "604801"
 		}
+		query := request.URL.Query()
+		query.Set("X-Amz-Expires", seconds)
 		request.URL.RawQuery = query.Encode()
 		signed, _, err := v4.NewSigner().PresignHTTP(ctx, pair, request, unsigned, "s3", where, at, plain)
 		if err != nil {

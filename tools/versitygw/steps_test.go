@@ -15,7 +15,7 @@ type step struct {
 	method, target string
 	body           string
 	headers        []string          // in pairs
-	sign           string            // how: see request.sign; "" is in the header
+	sign           string            // how: see sign; "" is in the header
 	keep           map[string]string // name → header or element of the answer
 }
 

@@ -184,7 +184,8 @@ func (p *Platform) route(ctx context.Context, asked invocation) (routed, error) 
 	return to, nil
 }
 
-// suits says why an endpoint with these variants cannot take the invocation, or nil.
+// suits says why an endpoint with these variants cannot take the invocation, or nil. What is said with an error code, and of
+// component names, is AWS's (aws/amazon-sagemaker-examples#1026 and #1216, BerriAI/litellm#37766); the other texts are beliefs.
 func (i invocation) suits(variants []variantShape) error {
 	models := slices.ContainsFunc(variants, func(v variantShape) bool { return v.ModelName != "" })
 	switch {

@@ -17,6 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 from botocore.loaders import Loader
 
+from shapes import OPERATIONS
+
 REGION, ACCOUNT = "us-east-1", "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/r"
 PREFIX = f"s3://loradeck-models-{ACCOUNT}-{REGION}/tiny-llama/"
@@ -104,6 +106,8 @@ def setUpModule():
 def tearDownModule():
     sm.close()
     s3.close()
+    if missing := set(OPERATIONS) - set(walked):
+        raise AssertionError(f"never called: {missing}")
     print(f"{sum(walked.values())} answers of {len(walked)} operations walked")
 
 
@@ -210,6 +214,14 @@ class SageMaker(unittest.TestCase):
         listed = sm.list_endpoints(StatusEquals="InService", NameContains="oth", SortBy="Status")["Endpoints"]
         self.assertEqual([e["EndpointArn"] for e in listed], [found["EndpointArn"]])
         self.assertEqual([c["EndpointConfigName"] for c in sm.list_endpoint_configs(NameContains="onfi", SortBy="Name", SortOrder="Ascending")["EndpointConfigs"]][0], "config")
+        sm.update_endpoint_weights_and_capacities(EndpointName="other", DesiredWeightsAndCapacities=[{"VariantName": "main", "DesiredWeight": 2}])
+        sm.get_waiter("endpoint_in_service").wait(EndpointName="other", WaiterConfig=QUICK)
+        self.assertEqual(sm.describe_endpoint(EndpointName="other")["ProductionVariants"][0]["CurrentWeight"], 2.0)
+        sm.create_endpoint_config(EndpointConfigName="larger", ExecutionRoleArn=ROLE, ProductionVariants=[{"VariantName": "main", "InstanceType": "ml.g5.xlarge", "InitialInstanceCount": 2}])
+        sm.update_endpoint(EndpointName="other", EndpointConfigName="larger")
+        sm.get_waiter("endpoint_in_service").wait(EndpointName="other", WaiterConfig=QUICK)
+        found = sm.describe_endpoint(EndpointName="other")
+        self.assertEqual((found["EndpointConfigName"], found["ProductionVariants"][0]["CurrentInstanceCount"]), ("larger", 2))
         sm.delete_endpoint(EndpointName="other")
         sm.get_waiter("endpoint_deleted").wait(EndpointName="other", WaiterConfig=QUICK)
         with self.assertRaises(WaiterError):
@@ -233,6 +245,14 @@ class SageMaker(unittest.TestCase):
         self.assertEqual(sm.list_tags(ResourceArn=made["InferenceComponentArn"])["Tags"], [{"Key": "loradeck:job", "Value": "1"}])
         rows = [row for page in sm.get_paginator("list_inference_components").paginate(EndpointNameEquals="endpoint", VariantNameEquals="main", SortBy="Name", SortOrder="Ascending", PaginationConfig={"PageSize": 1}) for row in page["InferenceComponents"]]
         self.assertEqual([row["InferenceComponentName"] for row in rows], ["py-adapter", "py-base"])
+        s3.copy({"Bucket": "adapters", "Key": "a.tar.gz"}, "adapters", "b.tar.gz")
+        sm.update_inference_component(InferenceComponentName="py-adapter", Specification={"Container": {"ArtifactUrl": "s3://adapters/b.tar.gz"}})
+        found = settled("py-adapter")
+        self.assertEqual((found["InferenceComponentStatus"], found["Specification"]["Container"]["ArtifactUrl"]), ("InService", "s3://adapters/b.tar.gz"), found)
+        for count in (0, 1):
+            sm.update_inference_component_runtime_config(InferenceComponentName="py-base", DesiredRuntimeConfig={"CopyCount": count})
+            self.assertEqual(settled("py-base")["RuntimeConfig"], {"DesiredCopyCount": count, "CurrentCopyCount": count})
+        self.refused("must be given to update", sm.update_inference_component, InferenceComponentName="py-base")
         self.refused("base for one or more associated inference components", sm.delete_inference_component, InferenceComponentName="py-base")
         self.refused("inference component", sm.delete_endpoint, EndpointName="endpoint")
         for name in ("py-adapter", "py-base"):

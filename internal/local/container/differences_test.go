@@ -33,6 +33,13 @@ var differences = []difference{
 	{"load/a11_bin_cfg_extra_module", "0.27.1 0.32.0", "pickles are never read here"},
 }
 
+// ofTheCPU are what a real server on a CPU does otherwise than it did when it was recorded: its code for LoRA on the ends of a base
+// reads beyond its slots, and what it finds there is chance (recordings, CPU caveat).
+var ofTheCPU = []difference{
+	{"use/a17_embed_ok", "", "LoRA on the embedding is chance on a CPU"},
+	{"use/a17_lm_head_ok", "", "LoRA on the head is chance on a CPU"},
+}
+
 // tally counts the exchanges of one version and holds them to the list of differences.
 type tally struct {
 	version string
@@ -65,13 +72,15 @@ func (c *tally) check(t *testing.T, exchange string, diffs []string) {
 
 // expected is the difference that an exchange has in this version.
 func (c *tally) expected(exchange string) (difference, bool) {
-	i := slices.IndexFunc(differences, func(d difference) bool {
-		return c.holds(d) && d.exchange == exchange
-	})
+	known := differences
+	if c.real {
+		known = slices.Concat(differences, ofTheCPU)
+	}
+	i := slices.IndexFunc(known, func(d difference) bool { return c.holds(d) && d.exchange == exchange })
 	if i < 0 {
 		return difference{}, false
 	}
-	return differences[i], true
+	return known[i], true
 }
 
 func (c *tally) holds(d difference) bool {

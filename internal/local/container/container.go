@@ -181,27 +181,14 @@ func (c *Container) ends(token int) bool {
 	return slices.Contains(c.eos, token)
 }
 
-// loadStatic loads what --lora-modules names: NAME=PATH or a JSON object. One bad adapter stops the server, as recorded.
+// loadStatic loads what --lora-modules names. One bad adapter stops the server, as recorded.
 func (c *Container) loadStatic(ctx context.Context) error {
 	for _, module := range c.settings.modules {
-		name, path, ok := strings.Cut(module, "=")
-		if strings.HasPrefix(module, "{") || strings.HasPrefix(module, "[") {
-			value, err := parseJSON(module)
-			fields, isObject := value.(*object)
-			if err != nil || !isObject {
-				return argumentError("Invalid fields for --lora-modules: %s - vllm.entrypoints.openai.%s.LoRAModulePath() argument after ** must be a mapping, not %s", module, c.dialect.modelsModule, typeName(value))
-			}
-			name, _ = fields.get("name").(string)
-			path, _ = fields.get("path").(string)
-			ok = name != "" && path != ""
-		}
-		if !ok {
-			return argumentError("Invalid fields for --lora-modules: %s", module)
-		}
+		path := module.path
 		if rest, inModel := strings.CutPrefix(path, modelPath); inModel {
 			path = filepath.Join(c.modelDir, rest)
 		}
-		if refused := c.load(ctx, name, path, false); refused != nil {
+		if refused := c.load(ctx, module.name, path, false); refused != nil {
 			return lora.Errorf(lora.Invalid, "ValueError: %s", refused.message)
 		}
 	}

@@ -10,11 +10,10 @@ import (
 	"strings"
 )
 
-// flag is one option after the entrypoint: bare when it has no value.
+// flag is one option after the entrypoint, with the tokens behind it: bare when there are none.
 type flag struct {
-	name, value string
-	bare        bool
-	more        []string // tokens behind the value
+	name   string
+	values []string
 }
 
 // flags turns SM_VLLM_* into options in the entrypoint's order (facts/sagemaker-vllm.md §2.1): true and empty are bare flags,
@@ -26,15 +25,16 @@ func flags(environment map[string]string, d dialect) []flag {
 		if !ok || strings.EqualFold(value, "false") {
 			continue
 		}
-		f := flag{name: "--" + strings.ToLower(strings.ReplaceAll(rest, "_", "-")), bare: value == "" || strings.EqualFold(value, "true")}
-		tokens := []string{value}
-		if d.takesApart && !slices.Contains(oneToken, rest) {
-			tokens = takenApart(value)
+		f := flag{name: "--" + strings.ToLower(strings.ReplaceAll(rest, "_", "-"))}
+		switch {
+		case value == "" || strings.EqualFold(value, "true"):
+		case d.takesApart && !slices.Contains(oneToken, rest):
+			if f.values = takenApart(value); len(f.values) == 0 {
+				continue // an empty array drops the flag
+			}
+		default:
+			f.values = []string{value}
 		}
-		if len(tokens) == 0 {
-			continue // an empty array drops the flag
-		}
-		f.value, f.more = tokens[0], tokens[1:]
 		out = append(out, f)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].name < out[j].name })

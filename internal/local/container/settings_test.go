@@ -1,10 +1,14 @@
 package container
 
 import (
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"loradeck/internal/lora"
 )
 
 func TestEnvironmentBecomesFlagsAsTheEntrypointDoes(t *testing.T) {
@@ -16,7 +20,7 @@ func TestEnvironmentBecomesFlagsAsTheEntrypointDoes(t *testing.T) {
 		"SM_VLLM_SERVED_MODEL_NAME": "tiny other", "SM_VLLM_MAX_NUM_SEQS": " 16 ",
 	}, dialectOf("0.11.2"))
 	want := settings{
-		served: "tiny", enableLora: true, maxRank: 64, maxLoras: 2, cpuLoras: 4, runtime: true, context: 4000, sequences: 16, maxLogprobs: 20,
+		served: "tiny other", enableLora: true, maxRank: 64, maxLoras: 2, cpuLoras: 4, runtime: true, context: 4000, sequences: 16, maxLogprobs: 20,
 		ownDefaults: true,
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(settings{})); err != nil || diff != "" {
@@ -42,8 +46,8 @@ func TestWrongVariablesStopTheStart(t *testing.T) {
 		{"argument --max-lora-rank: expected one argument", map[string]string{"SM_VLLM_MAX_LORA_RANK": ""}},
 		{"invalid choice: 24 (choose from 1, 8, 16, 32, 64, 128, 256, 320, 512)", map[string]string{"SM_VLLM_MAX_LORA_RANK": "24"}},
 		{"unrecognized arguments: --allow-runtime-lora-updating", map[string]string{"SM_VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true"}},
-		{"unrecognized arguments: --max-lora 4", map[string]string{"SM_VLLM_MAX_LORA": "4"}},
-		{"unrecognized arguments: 1", map[string]string{"SM_VLLM_ENABLE_LORA": "1"}},
+		{"ambiguous option: --max-lora could match --max-loras, --max-lora-rank", map[string]string{"SM_VLLM_MAX_LORA": "4"}},
+		{"argument --tensor-parallel-size/-tp: invalid int value: 'all'", map[string]string{"SM_VLLM_TENSOR_PARALLEL_SIZE": "all"}},
 		{"max_cpu_loras (1) must be >= max_loras (2)", map[string]string{"SM_VLLM_ENABLE_LORA": "true", "SM_VLLM_MAX_LORAS": "2", "SM_VLLM_MAX_CPU_LORAS": "1"}},
 		{"The local platform does not do --chat-template, SageMaker would.", map[string]string{"SM_VLLM_CHAT_TEMPLATE": "x.jinja"}},
 		{"does not download models", map[string]string{"SM_VLLM_MODEL": "org/model"}},
@@ -59,7 +63,7 @@ func TestWrongVariablesStopTheStart(t *testing.T) {
 
 func TestOptionsAboutLoRAComeAndGoWithTheVersion(t *testing.T) {
 	t.Parallel()
-	for variable, first := range map[string]string{"SM_VLLM_LORA_TARGET_MODULES": "0.27.1", "SM_VLLM_LORA_EXTRA_VOCAB_SIZE": "0.11.2"} {
+	for variable, first := range map[string]string{"SM_VLLM_LORA_TARGET_MODULES": "0.27.1", "SM_VLLM_LORA_EXTRA_VOCAB_SIZE": "0.11.2"} { // 512 is one of the latter's choices
 		for _, version := range []string{"0.11.2", "0.27.1"} {
 			_, err := readSettings(map[string]string{variable: "512"}, dialectOf(version))
 			if known := err == nil; known != (version == first) {
@@ -87,17 +91,57 @@ func TestEntrypointsOfLaterImagesTakeJSONApart(t *testing.T) {
 			if version == "0.11.2" {
 				want = []string{value} // older images pass every value on as one token
 			}
-			s, err := readSettings(map[string]string{"SM_VLLM_LORA_MODULES": value}, dialectOf(version))
-			if diff := cmp.Diff(want, s.modules); err != nil || diff != "" {
-				t.Errorf("%s in %s: %v\n%s", value, version, err, diff)
+			var got []string
+			for _, f := range flags(map[string]string{"SM_VLLM_LORA_MODULES": value}, dialectOf(version)) {
+				got = append(got, f.values...)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s in %s: %s", value, version, diff)
 			}
 		}
 	}
 	later := dialectOf("0.32.0")
-	if _, err := readSettings(map[string]string{"SM_VLLM_MAX_LORAS": "[2, 3]"}, later); err == nil || !strings.Contains(err.Error(), "unrecognized arguments: 3") {
-		t.Errorf("two numbers for one: %v", err)
+	if _, err := readSettings(map[string]string{"SM_VLLM_MAX_LORAS": "[2, 3, 4]"}, later); err == nil || !strings.Contains(err.Error(), "unrecognized arguments: 4") {
+		t.Errorf("three numbers for one, of which one passes for the model's tag: %v", err)
 	}
 	if s, err := readSettings(map[string]string{"SM_VLLM_ALLOWED_ORIGINS": `["*"]`, "SM_VLLM_LORA_TARGET_MODULES": `["q_proj", "v_proj"]`}, later); err != nil || len(s.targets) != 2 {
 		t.Errorf("lists: %v, %v", s.targets, err)
+	}
+}
+
+// TestArgumentsAreJudgedAsRecorded has what the parsers of real vLLMs said to words on their command line (recorded with
+// tools/vllm, Python 3.11); "" is that they were taken.
+func TestArgumentsAreJudgedAsRecorded(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"0.11.2", "0.32.0"} {
+		var cases []struct {
+			Args []string `json:"args"`
+			Says string   `json:"says"`
+		}
+		raw, err := os.ReadFile(recordingPath(version, "arguments"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(raw, &cases); err != nil || len(cases) < 50 {
+			t.Fatalf("%d cases, %v", len(cases), err)
+		}
+		for _, one := range cases {
+			var given []flag
+			for _, word := range one.Args {
+				if strings.HasPrefix(word, "--") {
+					given = append(given, flag{name: word})
+					continue
+				}
+				last := &given[len(given)-1]
+				last.values = append(last.values, word)
+			}
+			says := ""
+			if _, err := readFlags(given, dialectOf(version)); err != nil {
+				says = lora.Message(err)
+			}
+			if says != one.Says {
+				t.Errorf("%s, %v: says %q, recorded %q", version, one.Args, says, one.Says)
+			}
+		}
 	}
 }

@@ -115,18 +115,6 @@ func (d dialect) vocabularyRoom() int {
 	return 256
 }
 
-// knows reports whether this vLLM has an option; of those that came or went, only the ones about LoRA are told apart (facts
-// §3.3).
-func (d dialect) knows(option string) bool {
-	switch option {
-	case "--lora-target-modules":
-		return d.wraps
-	case "--lora-extra-vocab-size":
-		return !d.wraps
-	}
-	return true
-}
-
 // atLeast compares versions number by number; what is no number counts as zero.
 func atLeast(version, least string) bool {
 	numbers := func(text string) []int {

@@ -63,6 +63,7 @@ func loadModel(dir string, threads int) (*model, error) {
 		return nil, err
 	}
 	defer w.close()
+	w.makeRoom()
 	m := &model{config: c, frequencies: c.rope.frequencies(c.headDim), layers: make([]layer, c.layers)}
 	if err := m.loadEnds(w); err != nil {
 		return nil, err

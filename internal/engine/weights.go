@@ -21,6 +21,9 @@ type weights struct {
 	where map[string]*safetensors.File
 	taken map[string]bool
 	count int64 // values taken
+
+	halves store[uint16] // what is kept as bfloat16
+	whole  store[float32]
 }
 
 // openWeights opens model.safetensors or, when there is none, the shards that model.safetensors.index.json lists.
@@ -138,10 +141,28 @@ func (w *weights) matrix(name string, rows, cols int) (kernel.Matrix, error) {
 	}
 	if t.DType == safetensors.BF16 {
 		m.BF16, err = f.BF16s(name)
+		m.BF16 = w.halves.keep(m.BF16)
 	} else {
 		m.F32, err = f.Float32s(name)
+		m.F32 = w.whole.keep(m.F32)
 	}
 	return m, err
+}
+
+// makeRoom sizes the stores for all tensors that the files have.
+func (w *weights) makeRoom() {
+	halves, whole := 0, 0
+	for _, f := range w.files {
+		for _, t := range f.Header.Tensors {
+			switch n := int(t.End - t.Begin); t.DType {
+			case safetensors.BF16:
+				halves += n / 2
+			case safetensors.F16, safetensors.F32:
+				whole += n / int(dtypeBytes[t.DType])
+			}
+		}
+	}
+	w.halves, w.whole = newStore[uint16](halves), newStore[float32](whole)
 }
 
 // vector reads a norm or a bias.

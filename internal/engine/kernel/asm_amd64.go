@@ -8,7 +8,12 @@ var accelerated = cpuHasAVX2AndFMA()
 // Accelerated reports whether the assembly is in use.
 func Accelerated() bool { return accelerated }
 
+// wide says that it has AVX-512 too, the parts F, DQ, BW and VL of it.
+var wide = accelerated && cpuHasAVX512()
+
 func cpuHasAVX2AndFMA() bool
+
+func cpuHasAVX512() bool
 
 // The kernels below read only the first multiple of eight of k or n; strides are in bytes.
 
@@ -29,6 +34,12 @@ func dot4x3F32(w *float32, stride uintptr, x *float32, xStride uintptr, k int, o
 
 //go:noescape
 func dot4x3BF16(w *uint16, stride uintptr, x *float32, xStride uintptr, k int, out *float32, outStride uintptr)
+
+//go:noescape
+func dot8x6F32(w *float32, stride uintptr, x *float32, xStride uintptr, k int, out *float32, outStride uintptr)
+
+//go:noescape
+func dot8x6BF16(w *uint16, stride uintptr, x *float32, xStride uintptr, k int, out *float32, outStride uintptr)
 
 //go:noescape
 func mixF32(y, m *float32, stride uintptr, weights *float32, rows, n int)

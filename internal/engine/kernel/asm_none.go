@@ -2,7 +2,10 @@
 
 package kernel
 
-const accelerated = false
+const (
+	accelerated = false
+	wide        = false
+)
 
 // Accelerated reports whether the assembly is in use.
 func Accelerated() bool { return accelerated }
@@ -24,6 +27,14 @@ func dot4x3F32(w *float32, stride uintptr, x *float32, xStride uintptr, k int, o
 }
 
 func dot4x3BF16(w *uint16, stride uintptr, x *float32, xStride uintptr, k int, out *float32, outStride uintptr) {
+	panic("kernel: no assembly")
+}
+
+func dot8x6F32(w *float32, stride uintptr, x *float32, xStride uintptr, k int, out *float32, outStride uintptr) {
+	panic("kernel: no assembly")
+}
+
+func dot8x6BF16(w *uint16, stride uintptr, x *float32, xStride uintptr, k int, out *float32, outStride uintptr) {
 	panic("kernel: no assembly")
 }
 

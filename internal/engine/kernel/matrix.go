@@ -1,8 +1,9 @@
 // Package kernel is the engine's arithmetic: dot products of float32 activations with float32 or bfloat16 weights, column
 // mixes, softmax and SiLU, the three products that backpropagation needs, and a small pool that spreads rows over cores.
 //
-// On amd64 with AVX2 and FMA it runs hand-written assembly; elsewhere, and with the build tag purego, plain Go. It knows
-// nothing of models, adapters or files, and it allocates nothing on the hot path.
+// On amd64 with AVX2 and FMA it runs hand-written assembly, with AVX-512 for several vectors at once where that is there;
+// elsewhere, and with the build tag purego, plain Go. It knows nothing of models, adapters or files, and it allocates nothing
+// on the hot path.
 //
 // Guarantee: every output element is accumulated in one fixed order, whichever kernel, row block, batch size or number of
 // threads computed it. So a request's numbers do not depend, bit for bit, on what it was batched with. The assembly and the
@@ -72,24 +73,36 @@ func (m *Matrix) check(y []float32, yStride int, x []float32, xStride, tokens, l
 // mulBlock runs the assembly over the first multiple of eight columns.
 func (m *Matrix) mulBlock(y []float32, yStride int, x []float32, xStride, tokens, lo, hi int) {
 	r := lo
-	if tokens < 3 {
-		for ; r+8 <= hi; r += 8 {
-			for t := range tokens {
-				m.dot8(r, &x[t*xStride], &y[t*yStride+r])
-			}
+	for ; r+8 <= hi; r += 8 {
+		t := 0 // vectors done
+		for ; wide && t+6 <= tokens; t += 6 {
+			m.dot8x6(r, &x[t*xStride], xStride, &y[t*yStride+r], yStride)
 		}
-	} else {
-		for ; r+4 <= hi; r += 4 {
-			for t := 0; t < tokens; t += 3 {
-				t := min(t, tokens-3) // the last call may redo a vector: same bits
-				m.dot4x3(r, &x[t*xStride], xStride, &y[t*yStride+r], yStride)
-			}
+		if tokens-t >= 3 {
+			m.mulRows4(y, yStride, x, xStride, t, tokens, r)
+			m.mulRows4(y, yStride, x, xStride, t, tokens, r+4)
+			continue
 		}
+		for ; t < tokens; t++ {
+			m.dot8(r, &x[t*xStride], &y[t*yStride+r])
+		}
+	}
+	if r+4 <= hi && tokens >= 3 {
+		m.mulRows4(y, yStride, x, xStride, 0, tokens, r)
+		r += 4
 	}
 	for ; r < hi; r++ {
 		for t := range tokens {
 			y[t*yStride+r] = m.dot1(r, &x[t*xStride])
 		}
+	}
+}
+
+// mulRows4 computes four rows for the vectors from t on, of which there are at least three in all.
+func (m *Matrix) mulRows4(y []float32, yStride int, x []float32, xStride, t, tokens, r int) {
+	for ; t < tokens; t += 3 {
+		t := min(t, tokens-3) // the last call may redo a vector: same bits
+		m.dot4x3(r, &x[t*xStride], xStride, &y[t*yStride+r], yStride)
 	}
 }
 
@@ -107,6 +120,14 @@ func (m *Matrix) dot4x3(r int, x *float32, xStride int, y *float32, yStride int)
 		return
 	}
 	dot4x3BF16(&m.BF16[r*m.Cols], uintptr(m.Cols*2), x, uintptr(xStride*4), m.Cols, y, uintptr(yStride*4))
+}
+
+func (m *Matrix) dot8x6(r int, x *float32, xStride int, y *float32, yStride int) {
+	if m.F32 != nil {
+		dot8x6F32(&m.F32[r*m.Cols], uintptr(m.Cols*4), x, uintptr(xStride*4), m.Cols, y, uintptr(yStride*4))
+		return
+	}
+	dot8x6BF16(&m.BF16[r*m.Cols], uintptr(m.Cols*2), x, uintptr(xStride*4), m.Cols, y, uintptr(yStride*4))
 }
 
 func (m *Matrix) dot1(r int, x *float32) float32 {

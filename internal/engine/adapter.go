@@ -30,17 +30,24 @@ type delta struct {
 	rank, out int
 	scale     float32
 	a         kernel.Matrix // [rank, in]
-	b         []float32     // B transposed, [rank, out]
+	b         []float32     // B in panels: [out/panel][rank][panel]
 	bBF16     []uint16      // instead of b
 }
 
+// panel is how many of B's rows lie together, transposed: as many as a mix takes at once, so that B is read from its first value to its
+// last.
+const panel = 64
+
 // addTo adds B·low to y.
 func (d *delta) addTo(y, low []float32) {
-	if d.b != nil {
-		kernel.Mix(y, d.b, d.out, low)
-		return
+	for from := 0; from < d.out; from += panel {
+		part := y[from:min(from+panel, d.out)]
+		if d.b != nil {
+			kernel.Mix(part, d.b[from*d.rank:], len(part), low)
+		} else {
+			kernel.MixBF16(part, d.bBF16[from*d.rank:], len(part), low)
+		}
 	}
-	kernel.MixBF16(y, d.bBF16, d.out, low)
 }
 
 // newAdapter checks deltas against the base and lays them out for the kernels.
@@ -65,7 +72,29 @@ func (m *model) newAdapter(name string, deltas []Delta, maxRank int) (*adapter, 
 	if a.embedding.rank > 0 {
 		a.embedding.a = turned(a.embedding.a)
 	}
+	a.gather()
 	return a, nil
+}
+
+// gather moves all matrices into one stretch of memory.
+func (a *adapter) gather() {
+	all := []*delta{&a.embedding, &a.head}
+	for i := range a.deltas {
+		all = append(all, &a.deltas[i])
+	}
+	halves, whole := 0, 0
+	for _, d := range all {
+		halves += len(d.a.BF16) + len(d.bBF16)
+		whole += len(d.a.F32) + len(d.b)
+	}
+	half, full := newStore[uint16](halves), newStore[float32](whole)
+	for _, d := range all {
+		if d.a.BF16 != nil {
+			d.a.BF16, d.bBF16 = half.keep(d.a.BF16), half.keep(d.bBF16)
+		} else if d.rank > 0 {
+			d.a.F32, d.b = full.keep(d.a.F32), full.keep(d.b)
+		}
+	}
 }
 
 // module gives the place of a module's delta, and how many values the module gives and takes; nil when the base has no such
@@ -96,10 +125,14 @@ func (d *Delta) check(name string, out, in, maxRank int) error {
 	return nil
 }
 
-// layOut copies the matrices, B transposed, so that applying it adds whole rows.
+// layOut copies the matrices, B in panels, so that applying it adds whole rows of them.
 func (d *Delta) layOut() delta {
 	rank, out := d.A.Rows, d.B.Rows
-	b := turnedValues(d.B.Data, out, rank)
+	b := make([]float32, 0, len(d.B.Data))
+	for from := 0; from < out; from += panel {
+		to := min(from+panel, out)
+		b = append(b, turnedValues(d.B.Data[from*rank:to*rank], to-from, rank)...)
+	}
 	l := delta{rank: rank, out: out, scale: d.Scale, a: kernel.Matrix{Rows: rank, Cols: d.A.Cols}}
 	if aBits, bBits := cutBF16(d.A.Data), cutBF16(b); aBits != nil && bBits != nil {
 		l.a.BF16, l.bBF16 = aBits, bBits

@@ -15,7 +15,7 @@ GATEWAY  := $(CURDIR)/.tools/versitygw/versitygw
 SHOTS    ?= $(CURDIR)/shots
 CC_FOUND := $(shell command -v gcc || command -v cc || command -v clang)
 
-.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live bench-s3 test-clients test-tokenizers test-templates test-versitygw test-vllm chaos lint docker clean
+.PHONY: help run build generate test vet format generated unit e2e test-real bench bench-list bench-live bench-s3 bench-engine test-clients test-tokenizers test-templates test-versitygw test-vllm chaos lint docker clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -136,6 +136,29 @@ bench-live: ## from a commit to the frame, at 100, 1,000 and 10,000 sockets
 bench-s3: ## a big object in and out of the local S3 against a raw copy, and the server's memory: make bench-s3 MIB=5120
 	go run ./tools/benchs3 -mib $(or $(MIB),1024)
 
+bench-engine: .tools/benchengine/llamacpp ## decode, prefill and adapters at two shapes, beside llama.cpp from npm (linux-x64, a C compiler): make bench-engine ROUNDS=9
+	go build -o .tools/benchengine/benchengine ./tools/benchengine
+	.tools/benchengine/benchengine -rounds $(or $(ROUNDS),9) -llamacpp $< -backends $(LLAMACPP)
+
+LLAMACPP := $(CURDIR)/tools/benchengine/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
+
+# The libraries' headers come from the bundle of llama.cpp's source in the package node-llama-cpp, whose other 100 packages nobody needs here.
+.tools/benchengine/llamacpp: tools/benchengine/llamacpp/main.c tools/benchengine/SHA256SUMS tools/benchengine/node_modules/.package-lock.json
+	@test -n "$(CC_FOUND)" || { echo "llama.cpp is driven from C: install gcc or clang, or measure without it: go run ./tools/benchengine" >&2; exit 1; }
+	rm -rf .tools/benchengine && mkdir -p .tools/benchengine/source
+	cd .tools/benchengine && npm pack --silent node-llama-cpp@$$(node -p "require('$(CURDIR)/tools/benchengine/package.json').devDependencies['@node-llama-cpp/linux-x64']")
+	cd .tools/benchengine && sha256sum --quiet -c $(CURDIR)/tools/benchengine/SHA256SUMS
+	tar xzf .tools/benchengine/node-llama-cpp-*.tgz -C .tools/benchengine package/llama/gitRelease.bundle
+	git clone --quiet --bare .tools/benchengine/package/llama/gitRelease.bundle .tools/benchengine/source.git
+	git -C .tools/benchengine/source.git archive HEAD include ggml/include | tar x -C .tools/benchengine/source
+	$(CC_FOUND) -O2 -Wall -I.tools/benchengine/source/include -I.tools/benchengine/source/ggml/include -o $@ $< \
+		$(LLAMACPP)/libllama.*.so $(LLAMACPP)/libggml.*.so $(LLAMACPP)/libggml-base.so -lm -Wl,-rpath,$(LLAMACPP)
+
+tools/benchengine/node_modules/.package-lock.json: tools/benchengine/package.json tools/benchengine/package-lock.json
+	@command -v npm >/dev/null || { echo "llama.cpp comes from npm: install Node 20 with npm, or measure without it: go run ./tools/benchengine" >&2; exit 1; }
+	npm ci --prefix tools/benchengine --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
 chaos: build ## N deployments under random kills: make chaos N=20 SEED=1
 	go run ./tools/chaos -binary bin/loradeck -n $(or $(N),20) $(if $(SEED),-seed $(SEED))
 
@@ -147,4 +170,4 @@ docker: ## the container image
 	docker build --build-arg VERSION=$(VERSION) -t loradeck:$(VERSION) .
 
 clean: ## what was built here; ./data stays
-	rm -rf bin .tools node_modules tools/clients/node_modules tools/tokenizers/node_modules shots
+	rm -rf bin .tools node_modules tools/benchengine/node_modules tools/clients/node_modules tools/tokenizers/node_modules shots

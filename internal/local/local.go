@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"loradeck/internal/local/container"
 	"loradeck/internal/local/fault"
@@ -47,6 +48,7 @@ type Config struct {
 // Server is the platform. It is an http.Handler and safe for concurrent use.
 type Server struct {
 	config  Config
+	started time.Time
 	db      *sqlite.DB
 	objects *s3.Store
 	control *sagemaker.Platform
@@ -67,7 +69,7 @@ func Open(ctx context.Context, config Config) (*Server, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config}
+	s := &Server{config: config, started: time.Now()}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open local platform: %w", err), s.Close())
 	}
@@ -147,7 +149,7 @@ func (s *Server) run(ctx context.Context, spec sagemaker.ContainerSpec) (sagemak
 	version := imageVersion(spec.Image)
 	c, err := container.Start(ctx, container.Config{
 		ModelDir: spec.ModelDir, Name: spec.Name, Environment: spec.Environment, Version: version,
-		Scratch: spec.ModelDir + "-scratch", Log: s.config.Log, Faults: &s.faults, Outage: func() container.Outage { return outageOf(version) },
+		Scratch: spec.ModelDir + "-scratch", Log: s.config.Log, Faults: &s.faults, Outage: func() container.Outage { return s.outage(version) },
 	})
 	if err != nil {
 		return nil, err // a nil *container.Container in the interface would not be nil
@@ -155,13 +157,16 @@ func (s *Server) run(ctx context.Context, spec sagemaker.ContainerSpec) (sagemak
 	return c, nil
 }
 
-// hurry is how many times shorter than recorded an outage is: somebody waits for it to end.
+// hurry is how many times shorter than recorded an outage is unless the pace is realistic.
 const hurry = 10
 
-// outageOf is how long a base's engine that died stays away.
-func outageOf(version string) container.Outage {
-	recorded := container.RecordedOutage(version)
-	return container.Outage{Dying: recorded.Dying / hurry, Down: recorded.Down / hurry}
+// outage is how long a base's engine that died stays away.
+func (s *Server) outage(version string) container.Outage {
+	out := container.RecordedOutage(version)
+	if s.Pace() != "realistic" {
+		out.Dying, out.Down = out.Dying/hurry, out.Down/hurry
+	}
+	return out
 }
 
 // imageVersion reads the vLLM version off an image's tag. The twin plays 0.11.2 unless the tag names another that it was

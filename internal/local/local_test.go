@@ -105,7 +105,7 @@ func TestSignatureChoosesTheService(t *testing.T) {
 		{"unsigned invocation", "POST", "/endpoints/local/invocations", "{}", nil, 403, "MissingAuthenticationTokenException"},
 		{"another scheme", "GET", "/endpoints/local/invocations", "", []string{auth, "Bearer t"}, 403, "<Code>AccessDenied</Code>"},
 		{"a torn credential", "GET", "/endpoints/local/invocations", "", []string{auth, "AWS4-HMAC-SHA256 Credential=AKID/s3"}, 403, "<Code>AccessDenied</Code>"},
-		{"the place's own lever", "GET", "/_local/state", "", nil, 200, `{"containers":[],"components":[]}`},
+		{"the place's own lever", "GET", "/_local/state", "", nil, 200, `"containers":[],"components":[]}`},
 		{"which only reads", "POST", "/_local/state", "", nil, 405, "use GET"},
 		{"no other lever", "GET", "/_local/x", "", nil, 404, ""},
 	}

@@ -24,13 +24,18 @@ func (s *Server) serveLevers(w http.ResponseWriter, r *http.Request) {
 		s.servePace(w, r)
 		return
 	}
-	if r.URL.Path != "/_local/state" {
+	name, metrics := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/_local/containers/"), "/metrics")
+	if !metrics && r.URL.Path != "/_local/state" {
 		http.NotFound(w, r)
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "State is only read: use GET.", http.StatusMethodNotAllowed)
+		return
+	}
+	if metrics {
+		s.serveMetrics(w, r, name)
 		return
 	}
 	now, err := s.state(r.Context())
@@ -42,8 +47,25 @@ func (s *Server) serveLevers(w http.ResponseWriter, r *http.Request) {
 	answerJSON(w, http.StatusOK, now)
 }
 
+// serveMetrics gives a container's own metrics, to which no way leads through SageMaker.
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, name string) {
+	c := s.control.Containers()[name]
+	if c == nil {
+		http.Error(w, "No container of a base "+name+" runs.", http.StatusNotFound)
+		return
+	}
+	inner := r.Clone(r.Context())
+	inner.URL.Path = "/metrics"
+	c.ServeHTTP(w, inner)
+}
+
 // state sets what the containers really have beside what the control plane says.
 type state struct {
+	Account    string      `json:"account"`
+	Region     string      `json:"region"`
+	Started    time.Time   `json:"started"`
+	Pace       string      `json:"pace"`
+	Paces      []string    `json:"paces"` // what it can be set to
 	Containers []held      `json:"containers"`
 	Components []component `json:"components"`
 }
@@ -52,12 +74,26 @@ type state struct {
 type held struct {
 	Component string `json:"component"` // the base's
 	Adapters  []any  `json:"adapters"`  // heldAdapter, or servedAdapter of a vLLM
+	*engine
+}
+
+// engine is what the built-in container tells of itself; a vLLM tells nothing of it.
+type engine struct {
+	Version  string    `json:"version"` // of the vLLM it plays
+	Life     string    `json:"life"`    // running, dying or down
+	Started  time.Time `json:"started"`
+	MaxLoras int       `json:"maxLoras"`
+	CPULoras int       `json:"maxCpuLoras"`
+	Running  int       `json:"running"` // requests
+	Waiting  int       `json:"waiting"`
 }
 
 type heldAdapter struct {
 	Name       string    `json:"name"`
 	Modules    int       `json:"modules"` // linear modules of the base it really changes
 	Registered time.Time `json:"registered"`
+	Kept       bool      `json:"kept"`      // in memory; else it is read again on its next use
+	Answering  bool      `json:"answering"` // in a batch now
 }
 
 // servedAdapter is what a base has that a running vLLM serves: names only, vLLM tells no more.
@@ -76,7 +112,9 @@ type component struct {
 }
 
 func (s *Server) state(ctx context.Context) (state, error) {
-	now := state{Containers: []held{}, Components: []component{}}
+	now := state{
+		Account: s.config.Account, Region: s.config.Region, Started: s.started, Pace: s.Pace(), Paces: s.Paces(), Containers: []held{}, Components: []component{},
+	}
 	has := map[string]bool{}
 	running := s.control.Containers()
 	for _, name := range slices.Sorted(maps.Keys(running)) {
@@ -84,9 +122,12 @@ func (s *Server) state(ctx context.Context) (state, error) {
 		h := held{Component: name, Adapters: []any{}}
 		switch c := running[name].(type) {
 		case *container.Container:
+			about := c.About()
+			has[name] = about.Life == "running"
+			h.engine = &engine{about.Version, about.Life, about.Started, about.MaxLoras, about.CPULoras, about.Load.Running, about.Load.Waiting}
 			for _, a := range c.Adapters() {
-				has[a.Name] = true
-				h.Adapters = append(h.Adapters, heldAdapter{a.Name, a.Modules, a.Registered})
+				has[a.Name] = has[name]
+				h.Adapters = append(h.Adapters, heldAdapter{a.Name, a.Modules, a.Registered, a.Resident, a.Answering})
 			}
 		case *vllm.Container:
 			names, err := c.Adapters(ctx)

@@ -18,6 +18,7 @@ type Adapter struct {
 	Modules    int    // linear modules of the base it really changes; with none it answers as the base
 	Registered time.Time
 	Resident   bool // kept in the engine; one that is not is read from Source again on its next use
+	Answering  bool // it has one of the places of --max-loras now
 }
 
 // Adapters lists what is registered, oldest first.
@@ -27,6 +28,7 @@ func (c *Container) Adapters() []Adapter {
 	out := slices.Clone(c.adapters)
 	for i := range out {
 		out[i].Resident = slices.Contains(c.resident, out[i].Name)
+		out[i].Answering = c.slots.busy(out[i].Name)
 	}
 	return out
 }

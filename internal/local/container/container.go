@@ -68,6 +68,8 @@ type Container struct {
 	broken atomic.Bool   // the base's next answer is broken too
 	beside company
 
+	started atomic.Int64 // when the engine was opened last, in Unix nanoseconds
+
 	loading sync.Mutex // one adapter loads or leaves at a time
 
 	mu       sync.RWMutex
@@ -144,6 +146,7 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 	if c.outage == nil {
 		c.outage = func() Outage { return RecordedOutage(dialect.version) }
 	}
+	c.started.Store(c.now().UnixNano())
 	c.end = endToken(config.ModelDir, engine)
 	c.slots, c.meter = newSlots(settings.maxLoras, c.now), newMeter(length)
 	c.routes = c.table()

@@ -22,9 +22,24 @@ func RecordedOutage(version string) Outage {
 	return out
 }
 
-// Life says in a word how the engine is: "running"; "dying", when everything it is asked fails; "down", when nobody listens.
-func (c *Container) Life() string {
-	return map[life]string{alive: "running", dying: "dying", down: "down"}[c.engine.stage()]
+// About is what a container tells of itself beyond vLLM's own routes.
+type About struct {
+	Version  string    // of the vLLM it plays
+	Life     string    // "running"; "dying", when everything it is asked fails; "down", when nobody listens
+	Started  time.Time // when its engine was opened last
+	MaxLoras int       // adapters that answer at once
+	CPULoras int       // adapters that are kept
+	Load     Load      // requests under way
+}
+
+// About tells how the container is now.
+func (c *Container) About() About {
+	load := c.engine.Load()
+	load.Waiting += c.slots.waits()
+	return About{
+		Version: c.dialect.version, Life: map[life]string{alive: "running", dying: "dying", down: "down"}[c.engine.stage()],
+		Started: time.Unix(0, c.started.Load()), MaxLoras: c.settings.maxLoras, CPULoras: c.settings.cpuLoras, Load: load,
+	}
 }
 
 // die ends the engine as an error that nobody caught ends vLLM's, and has it started again as standard-supervisor does. It is
@@ -55,6 +70,7 @@ func (c *Container) restart(outage Outage) {
 	for c.wait(outage.Down) {
 		err := c.engine.revive(c.closing)
 		if err == nil {
+			c.started.Store(c.now().UnixNano())
 			err = c.loadStatic(c.closing)
 		}
 		if err == nil {

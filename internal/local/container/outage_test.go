@@ -176,8 +176,8 @@ func compareDeath(t *testing.T, version string, kind fault.Kind) {
 	}
 	time.Sleep(RecordedOutage(version).Dying)
 	synctest.Wait()
-	if _, refused := a.call(t, "GET", "/ping", "", ""); !refused || a.Life() != "down" {
-		t.Errorf("its process has ended, and it answers; it is %s", a.Life())
+	if _, refused := a.call(t, "GET", "/ping", "", ""); !refused || a.About().Life != "down" {
+		t.Errorf("its process has ended, and it answers; it is %s", a.About().Life)
 	}
 	time.Sleep(RecordedOutage(version).Down)
 	synctest.Wait()

@@ -40,8 +40,8 @@ func TestEchoScoringBesideAnotherRequestEndsTheEngine(t *testing.T) {
 					t.Errorf("got %d %s", got.Status, got.Body)
 				}
 			}
-			if died := a.Life() != "running"; died != dies {
-				t.Errorf("it is %s", a.Life())
+			if died := a.About().Life != "running"; died != dies {
+				t.Errorf("it is %s", a.About().Life)
 			}
 		})
 	}
@@ -184,7 +184,7 @@ func TestFilesThatReallyVanishFailTheirOwnAdapterOnly(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(a.dir, "a")); err != nil {
 		t.Fatal(err)
 	}
-	if got := a.must(t, "POST", "/invocations", "a", theBoat); got.Status == 200 || a.Life() != "running" {
-		t.Errorf("got %d %s, and the engine is %s: only a chosen fault ends it", got.Status, got.Body, a.Life())
+	if got := a.must(t, "POST", "/invocations", "a", theBoat); got.Status == 200 || a.About().Life != "running" {
+		t.Errorf("got %d %s, and the engine is %s: only a chosen fault ends it", got.Status, got.Body, a.About().Life)
 	}
 }

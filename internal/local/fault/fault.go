@@ -53,6 +53,20 @@ type Entry struct {
 	Kind     Kind   `json:"kind"`
 	Sentence string `json:"sentence"` // what happens
 	Resource string `json:"resource"` // what a resource names for this kind
+	Part     string `json:"part"`     // where it happens
+}
+
+// part is where a kind happens.
+func part(kind Kind) string {
+	switch kind {
+	case SlowS3, CutS3:
+		return "S3"
+	case InvokeThrottle, InvokeNotReady, InvokeFailure, InvokeUnavailable, InvokeDependency, InvokeTimeout, StreamBroken, StreamTimeout, StreamFailure, CutFrames:
+		return "Invoking"
+	case EngineCrash, VanishedFiles, EchoKills, StaleCache, Noise, NaN:
+		return "The container"
+	}
+	return "The control plane"
 }
 
 // Menu gives every kind, in a fixed order.
@@ -63,7 +77,10 @@ func Menu() []Entry {
 		shared  = "a base, for everything it answers, or an adapter, for what is asked of it"
 		own     = "a base or an adapter, for what is asked of it by its name"
 	)
-	return []Entry{
+	lines := []struct {
+		kind               Kind
+		sentence, resource string
+	}{
 		{Throttle, "SageMaker's control plane answers ThrottlingException (Rate exceeded), S3 answers SlowDown.", named + ", or a bucket"},
 		{Expired, "Every call is refused because its credentials have expired.", named + ", or a bucket"},
 		{Quota, "Creating answers ResourceLimitExceeded: the account's quota is used up.", named},
@@ -91,6 +108,11 @@ func Menu() []Entry {
 		{Noise, "Numbers are rounded up or down by chance, as coarsely as by bfloat16: the log-probabilities of repeats differ by about 0.06.", own},
 		{NaN, "Answers are computed as from weights that hold NaN: empty text, or an error with logprobs.", own},
 	}
+	menu := make([]Entry, len(lines))
+	for i, l := range lines {
+		menu[i] = Entry{l.kind, l.sentence, l.resource, part(l.kind)}
+	}
+	return menu
 }
 
 // Fault is one that is set.

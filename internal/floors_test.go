@@ -19,8 +19,8 @@ var floors = map[string]int{
 	"internal/jobs": 3, "internal/watch": 3, "internal/compare": 3, "internal/hook": 3, "internal/intake": 3,
 	"internal/local/s3": 3, "internal/local/sagemaker": 3, "internal/local/container": 3, "internal/local/demo": 3,
 	"internal/local/vllm":  3,
-	"internal/local/fault": 2,
-	"internal/cloud":       2, "internal/peft": 2, "internal/check": 2, "internal/plan": 2, "internal/proof": 2, "internal/db": 2, "internal/engine": 2,
+	"internal/local/fault": 2, "internal/levers": 3,
+	"internal/cloud": 2, "internal/peft": 2, "internal/check": 2, "internal/plan": 2, "internal/proof": 2, "internal/db": 2, "internal/engine": 2,
 	"internal/live": 2, "internal/spool": 2, "internal/people": 2, "internal/client": 2, "web/templates": 2,
 	"internal/lora": 1, "internal/safetensors": 1, "internal/sqlite": 1, "web/static": 1,
 
@@ -48,6 +48,8 @@ var only = map[string][]string{
 // mistake.
 var never = map[string][]string{
 	"internal/cloud":           {"internal/local"},
+	"internal/levers":          {"internal/local", "internal/cloud", "internal/db"},
+	"internal/handlers":        {"internal/local"},
 	"internal/local":           {"internal/cloud", "internal/peft", "internal/check", "internal/db", "internal/jobs", "internal/proof"},
 	"internal/local/container": {"internal/peft", "internal/check", "internal/cloud", "internal/db"},
 	"internal/local/sagemaker": {"internal/peft", "internal/check", "internal/cloud", "internal/db"},

@@ -20,6 +20,7 @@ import (
 	"loradeck/internal/handlers"
 	"loradeck/internal/intake"
 	"loradeck/internal/jobs"
+	"loradeck/internal/levers"
 	"loradeck/internal/live"
 	"loradeck/internal/lora"
 	"loradeck/internal/people"
@@ -142,7 +143,7 @@ func serveDeck(ctx context.Context, o options, stdout io.Writer, log *slog.Logge
 	if len(places) == 0 {
 		return lora.Errorf(lora.Invalid, "There is no place to look at: --local-addr is none and no --aws is given. Leave the local platform on or name a region.")
 	}
-	if err := d.start(ctx, o, places, database, files, gate, listener, log); err != nil {
+	if err := d.start(ctx, o, places, local, database, files, gate, listener, log); err != nil {
 		return err
 	}
 	scheme := "http"
@@ -158,8 +159,8 @@ func serveDeck(ctx context.Context, o options, stdout io.Writer, log *slog.Logge
 }
 
 // start wires the rooms and starts what runs by itself. What was started last stops first: pages, then comparisons and
-// jobs, then the watchers.
-func (d *deck) start(ctx context.Context, o options, places map[string]*cloud.Place, database *db.DB, files *spool.Spool, gate *people.Gate, listener net.Listener, log *slog.Logger) error {
+// jobs, then the watchers. Local is the local platform's address, "" for none.
+func (d *deck) start(ctx context.Context, o options, places map[string]*cloud.Place, local string, database *db.DB, files *spool.Spool, gate *people.Gate, listener net.Listener, log *slog.Logger) error {
 	hub := live.New()
 	watchers := map[string]*watch.Watcher{}
 	speakers := map[string]compare.Speaker{}
@@ -203,8 +204,13 @@ func (d *deck) start(ctx context.Context, o options, places map[string]*cloud.Pl
 	})
 	d.onStop(board.Close)
 
+	var panel *levers.Panel
+	if local != "" {
+		panel = levers.NewPanel(levers.New(local), hub)
+		d.background(ctx, panel.Run)
+	}
 	pages := handlers.New(handlers.Deps{
-		DB: database, Hub: hub, Jobs: work, Desk: desk, Board: board, Gate: gate, Log: log, Samples: samples(),
+		DB: database, Hub: hub, Jobs: work, Desk: desk, Board: board, Gate: gate, Levers: panel, Log: log, Samples: samples(),
 		Hosts: o.hosts, BehindProxy: o.behindProxy, Version: version,
 	})
 	server := &http.Server{Handler: pages, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}

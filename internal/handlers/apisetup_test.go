@@ -29,13 +29,14 @@ import (
 const (
 	danasToken = "danas-token-0123456789"
 	evesToken  = "eves-token-0123456789x"
+	adasToken  = "adas-token-0123456789x"
 )
 
-// guarded is a gate with dana, who may ship, and eve, who may watch.
+// guarded is a gate with dana, who may ship, eve, who may watch, and ada, who may do everything.
 func guarded(t *testing.T) *people.Gate {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "tokens")
-	if err := os.WriteFile(path, []byte("dana ship "+danasToken+"\neve watch "+evesToken+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("dana ship "+danasToken+"\neve watch "+evesToken+"\nada admin "+adasToken+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	gate, err := people.FromFile(path, []byte("a key that signs the cookies of a test"), time.Now)

@@ -49,6 +49,9 @@ func (h *Handlers) deckView(ctx context.Context) (templates.Deck, error) {
 	for _, e := range s.endpoints {
 		place := s.placeOf(e.PlaceID)
 		rack := rackOf(e, place, now)
+		if rack.Local && h.Levers != nil {
+			rack.Levers, rack.Faults = templates.Link{Href: localPath, Text: "Levers"}, h.faultsSet()
+		}
 		rack.ID = "ep-" + strconv.Itoa(len(view.Racks))
 		for i, base := range s.bases(e.PlaceID, e.Name) {
 			drawn := baseOf(base)

@@ -21,6 +21,7 @@ import (
 	"loradeck/internal/db"
 	"loradeck/internal/intake"
 	"loradeck/internal/jobs"
+	"loradeck/internal/levers"
 	"loradeck/internal/live"
 	"loradeck/internal/people"
 	"loradeck/web/static"
@@ -34,6 +35,7 @@ type Deps struct {
 	Desk    *intake.Desk
 	Board   *compare.Board
 	Gate    *people.Gate
+	Levers  *levers.Panel // of the local place; nil without one
 	Samples []Sample
 	Hosts   []string // names besides loopback's under which the dashboard may be reached, without port
 	Version string   // of the program, for /healthz

@@ -8,13 +8,20 @@ import (
 	"loradeck/web/static"
 )
 
-// routes is every address of the dashboard. What changes something is a POST and needs the role ship.
+// routes is every address of the dashboard. What changes something is a POST and needs the role ship; the local place's levers
+// need admin.
 func (h *Handlers) routes() {
 	e := h.echo
 	e.GET("/", h.deck)
 	e.POST("/samples/:name/deploy", h.deploySample)
 	e.GET("/remove", h.askRemove)
 	e.POST("/remove", h.remove)
+
+	e.GET(localPath, h.local)
+	e.POST(localPath+"/faults", h.setFault)
+	e.POST(localPath+"/release", h.releaseFaults)
+	e.POST(localPath+"/pace", h.setPace)
+	e.GET(localPath+"/containers/:name/metrics.txt", h.containerMetrics)
 
 	e.GET("/adapters", h.adapters)
 	e.GET("/adapters/:id", h.adapter)

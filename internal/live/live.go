@@ -18,6 +18,7 @@ const (
 	Deck = "deck" // anything on the deck: endpoints, components, deployments
 	Jobs = "jobs" // the list of jobs and the tray: a job was added, ended or moved to another step
 
+	Levers  = "levers"  // the local place: its pace, its faults, what its containers hold
 	Uploads = "uploads" // the open uploads, as the tray and their page list them
 )
 

@@ -28,6 +28,8 @@ type Rack struct {
 	Status string   // the service's own word
 	Specs  []string // place, machine, instances
 	Note   string   // why it failed, or how old the fact is; may be empty
+	Levers Link     // the page of its place; without an address where there is none
+	Faults int      // set to happen in its place
 	Bases  []Base
 }
 

@@ -14,6 +14,7 @@ const (
 	IDUpload  = "upload"  // what has arrived and what the checks say
 	IDGate    = "gate"    // whether it can be deployed, and the calls that would be made
 	IDUploads = "uploads" // the list of open uploads
+	IDLocal   = "local"   // how the local place is, and what is set to go wrong there
 	IDAdapter = "adapter" // one adapter's versions, deployments and jobs
 )
 

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 
 	"loradeck/internal/local/fault"
@@ -187,12 +188,12 @@ func (p *Platform) createEndpoint(ctx context.Context, in struct {
 		return nil, err
 	}
 	variants := encoded(config["ProductionVariants"])
-	delete(config, "ProductionVariants")
+	settings := settingsOf(config)
 	if policy, there := in.whole["DeploymentConfig"]; there {
-		config["LastDeploymentConfig"] = policy
+		settings["LastDeploymentConfig"] = policy
 	}
 	arn, now := p.arn("endpoint", in.EndpointName), p.now()
-	row := endpointRow{name: in.EndpointName, config: found.name, variants: variants, settings: encoded(config), status: creating, created: now, modified: now}
+	row := endpointRow{name: in.EndpointName, config: found.name, variants: variants, settings: encoded(settings), status: creating, created: now, modified: now}
 	err = p.store.write(ctx, func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, "INSERT INTO sm_endpoint ("+endpointColumns+") VALUES (?, ?, ?, ?, ?, '', '', ?, ?) ON CONFLICT (name) DO NOTHING",
 			row.name, row.config, row.variants, row.settings, row.status, now, now)
@@ -209,6 +210,14 @@ func (p *Platform) createEndpoint(ctx context.Context, in struct {
 	}
 	p.background(func(ctx context.Context) { p.settleEndpoint(ctx, row) })
 	return struct{ EndpointArn string }{arn}, nil
+}
+
+// settingsOf gives what an endpoint keeps of its config besides the production variants: the config may be deleted. It is kept as
+// it was asked for, since DescribeEndpoint answers some of it in other words.
+func settingsOf(config document) document {
+	settings := maps.Clone(config)
+	delete(settings, "ProductionVariants")
+	return settings
 }
 
 // settleEndpoint brings an endpoint into service: here its machine is already there.

@@ -43,8 +43,7 @@ func (p *Platform) updateEndpoint(ctx context.Context, in struct {
 	if err := errors.Join(json.Unmarshal([]byte(row.settings), &settings), json.Unmarshal([]byte(row.variants), &variants)); err != nil {
 		return nil, err
 	}
-	wish := endpointWish{Config: found.name, Variants: config.list("ProductionVariants"), Settings: p.service.answer("DescribeEndpoint", config)}
-	delete(wish.Settings, "ProductionVariants")
+	wish := endpointWish{Config: found.name, Variants: config.list("ProductionVariants"), Settings: settingsOf(config)}
 	if how, there := in.whole["DeploymentConfig"]; there {
 		wish.Settings["LastDeploymentConfig"] = how
 	} else if how, there := settings["LastDeploymentConfig"]; there && in.RetainDeploymentConfig {

@@ -65,6 +65,22 @@ func TestEndpointGetsAnotherConfig(t *testing.T) {
 	h.answers("one", "v1 old")
 }
 
+// TestEndpointTakesItsSettingsFromTheOtherConfig has data capture, which is asked for in other words than it is described in.
+func TestEndpointTakesItsSettingsFromTheOtherConfig(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, (&programs{}).run)
+	h.endpoint("e")
+	done(t)(h.control.CreateEndpointConfig(t.Context(), &control.CreateEndpointConfigInput{
+		EndpointConfigName: aws.String("captured"), ExecutionRoleArn: aws.String(role), ProductionVariants: []types.ProductionVariant{{VariantName: aws.String("main"), InstanceType: "ml.g6e.12xlarge", InitialInstanceCount: aws.Int32(1)}},
+		DataCaptureConfig: &types.DataCaptureConfig{EnableCapture: aws.Bool(true), InitialSamplingPercentage: aws.Int32(7), DestinationS3Uri: aws.String("s3://b/c"), CaptureOptions: []types.CaptureOption{{CaptureMode: "Input"}}},
+	}))
+	done(t)(h.control.UpdateEndpoint(t.Context(), &control.UpdateEndpointInput{EndpointName: aws.String("e"), EndpointConfigName: aws.String("captured")}))
+	capture := h.endpointSettled().DataCaptureConfig
+	if capture == nil || *capture.CurrentSamplingPercentage != 7 || capture.CaptureStatus != "Started" {
+		t.Errorf("captures %+v", capture)
+	}
+}
+
 func TestEndpointRetainsItsVariantsProperties(t *testing.T) {
 	t.Parallel()
 	h := published(t, &press{})

@@ -75,6 +75,29 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
+// TestRequestsInAnyOrder sends whole and invented requests as they come, so that each meets what others left behind.
+func TestRequestsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, (&programs{}).run)
+	h.shelf.put("b/p/a.tar.gz", archive(t, map[string]string{"adapter_config.json": "{}"}))
+	h.shelf.put("b/p/config.json", []byte("{}"))
+	operations := slices.Sorted(maps.Keys(h.witness.model.Operations))
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 1500 {
+		operation := operations[random.IntN(len(operations))]
+		bodies := seeds[operation]
+		choices := []byte{}
+		for range random.IntN(150) {
+			choices = append(choices, byte(random.Uint32()))
+		}
+		body := string(encode(t, h.witness.model.invented(h.witness.model.Operations[operation].Input.Shape, &choices)))
+		if random.IntN(3) > 0 && len(bodies) > 0 {
+			body = bodies[random.IntN(len(bodies))]
+		}
+		h.raw(operation, body) // the witness judges the answer
+	}
+}
+
 // fuzzed starts a platform outside of a test's own directory, for it outlives the test that comes first.
 func fuzzed(t *testing.T) (*sagemaker.Platform, func() error) {
 	t.Helper()

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -102,11 +103,12 @@ func compareBehaviour(t *testing.T, counted *tally, dir string) {
 	}
 	menu := func(name string) string { return filepath.Join(dir, "menu", name) }
 
-	var registered, turns, six []reply
+	var loaded, turns, six []reply
 	for i, name := range []string{"ok_good", "ok_qv_only", "ok_rank16", "ok_q_only_packed", "ok_rank3"} {
-		registered = append(registered, register(t, b.url, fmt.Sprintf("e%d", i), menu(name)))
+		loaded = append(loaded, register(t, b.url, fmt.Sprintf("e%d", i), menu(name)))
 	}
-	check("evict_register", registered...)
+	check("evict_register", loaded...)
+	counted.check(t, "behaviour/evict_models_listed", b.list(t, "evict_models_listed"))
 	for i := range 15 {
 		turns = append(turns, b.ask(t, fmt.Sprintf("e%d", i%5), "The boat"))
 	}
@@ -115,27 +117,72 @@ func compareBehaviour(t *testing.T, counted *tally, dir string) {
 		six = append(six, b.ask(t, "e0", "The boat"))
 	}
 	check("evict_same_adapter_six_times", six...)
+	for i := range 5 {
+		unregister(t, b.url, fmt.Sprintf("e%d", i))
+	}
 	compareSwap(t, b, check, menu, dir)
 
 	check("load_under_load", register(t, b.url, "u0", menu("ok_rank16")), register(t, b.url, "u1", menu("ok_rank16")), register(t, b.url, "u2", menu("ok_rank16")))
+	b.refused(t, counted, "bad_load_under_load", register(t, b.url, "bad", menu("a20_bigger_base")))
+	for _, name := range []string{"u0", "u1", "u2", "sw2", "o1", "o2", "o3"} {
+		unregister(t, b.url, name)
+	}
 	register(t, b.url, "g1", menu("ok_good"))
 	register(t, b.url, "g2", menu("ok_rank16"))
 	check("a20_before", b.ask(t, "g1", "The boat"), b.ask(t, "g2", "The boat"))
-	refused := register(t, b.url, "bad20", menu("a20_bigger_base"))
-	var recorded [2]any
-	var raw []any
-	if err := json.Unmarshal(b.file["a20_refused"], &raw); err != nil {
+	b.refused(t, counted, "a20_refused", register(t, b.url, "bad20", menu("a20_bigger_base")))
+	check("a20_after", b.ask(t, "g1", "The boat"), b.ask(t, "g2", "The boat"), b.ask(t, "g1", "The boat"))
+	var fifty []int
+	for i := range 50 {
+		fifty = append(fifty, register(t, b.url, fmt.Sprintf("k%d", i), menu("ok_good")).Status)
+	}
+	b.equal(t, counted, "fifty_adapters", fifty)
+	b.equal(t, counted, "fifty_listed", len(registered(t, b.url)))
+	check("fifty_use_first_and_last", b.ask(t, "k0", "The boat"), b.ask(t, "k49", "The boat"))
+}
+
+// refused compares a single recorded refusal: a status, a body and a time.
+func (b behaviour) refused(t *testing.T, counted *tally, name string, got reply) {
+	t.Helper()
+	var want []any
+	if err := json.Unmarshal(b.file[name], &want); err != nil {
 		t.Fatal(err)
 	}
-	copy(recorded[:], raw)
-	counted.check(t, "behaviour/a20_refused", hold([]int{int(recorded[0].(float64))}, []string{recorded[1].(string)}, []reply{refused}))
-	check("a20_after", b.ask(t, "g1", "The boat"), b.ask(t, "g2", "The boat"), b.ask(t, "g1", "The boat"))
-	for i := range 50 {
-		if got := register(t, b.url, fmt.Sprintf("k%d", i), menu("ok_good")); got.Status != 200 {
-			t.Errorf("adapter %d of fifty: %d %s", i, got.Status, got.Body)
-		}
+	counted.check(t, "behaviour/"+name, hold([]int{int(want[0].(float64))}, []string{want[1].(string)}, []reply{got}))
+}
+
+// equal compares a value with the recorded one.
+func (b behaviour) equal(t *testing.T, counted *tally, name string, got any) {
+	t.Helper()
+	text, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
 	}
-	check("fifty_use_first_and_last", b.ask(t, "k0", "The boat"), b.ask(t, "k49", "The boat"))
+	var want bytes.Buffer
+	if err := json.Compact(&want, b.file[name]); err != nil {
+		t.Fatal(err)
+	}
+	var diffs []string
+	if want.String() != string(text) {
+		diffs = append(diffs, fmt.Sprintf("%s, recorded %s", text, want.String()))
+	}
+	counted.check(t, "behaviour/"+name, diffs)
+}
+
+// list compares the names that a server lists with the recorded ones.
+func (b behaviour) list(t *testing.T, name string) []string {
+	t.Helper()
+	var want, got []string
+	if err := json.Unmarshal(b.file[name], &want); err != nil {
+		t.Fatal(err)
+	}
+	for _, model := range registered(t, b.url) {
+		got = append(got, model.ID)
+	}
+	if !slices.Equal(got, want) {
+		return []string{fmt.Sprintf("lists %v, recorded %v", got, want)}
+	}
+	return nil
 }
 
 // compareSwap replaces an adapter's files: a registered name keeps its weights until it has been evicted.

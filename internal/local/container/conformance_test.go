@@ -54,7 +54,7 @@ func TestAnswersAsRecorded(t *testing.T) {
 			t.Parallel()
 			dir := unpackData(t)
 			buildMenu(t, dir)
-			counted, seen := &tally{version: version, real: real}, map[string]bool{"load": true, "use": true, "behaviour": true, "nan": true}
+			counted, seen := &tally{version: version, real: real}, map[string]bool{"load": true, "refused": true, "use": true, "behaviour": true, "nan": true}
 			for _, group := range groups(dir) {
 				if counted.plays(group) {
 					seen[group.name] = true
@@ -70,6 +70,9 @@ func TestAnswersAsRecorded(t *testing.T) {
 				t.Run("start", func(t *testing.T) { compareStarts(t, counted, dir) })
 			}
 			counted.report(t, seen)
+			if !real {
+				counted.account(t)
+			}
 		})
 	}
 }

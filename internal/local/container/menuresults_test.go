@@ -18,6 +18,11 @@ type menuResult struct {
 	} `json:"use"`
 	EqualsBase bool `json:"equals_base"`
 	EqualsGood bool `json:"equals_good"`
+
+	AfterRefusal []reply `json:"use_after_refusal"` // what it answered though it had been refused
+	SecondLoad   *struct {
+		Status int `json:"status"`
+	} `json:"second_load"` // in the words of the first
 }
 
 func readMenuResults(t *testing.T, version, dir string) []menuResult {
@@ -68,8 +73,25 @@ func compareLoads(t *testing.T, counted *tally, dir string) {
 			diffs = append(diffs, fmt.Sprintf("%d %s, recorded %d %s (%s)", got.Status, got.Body, want.Load.Status, want.Load.Body, want.Note))
 		}
 		counted.check(t, "load/"+want.Name, diffs)
+		if len(want.AfterRefusal) > 0 && got.Status >= 400 {
+			counted.check(t, "refused/"+want.Name, afterRefusal(t, url, dir, want, got))
+		}
 		if len(diffs) > 0 && got.Status < 400 {
 			t.Errorf("%s loads, and was not recorded to", want.Name)
 		}
 	}
+}
+
+// afterRefusal asks an adapter that was refused, and loads it again: neither goes, and both in the recorded words.
+func afterRefusal(t *testing.T, url, dir string, want menuResult, refused reply) (diffs []string) {
+	t.Helper()
+	got := post(t, url, "/invocations", want.Name, `{"prompt": "The boat", "temperature": 0, "max_tokens": 10, "logprobs": 2}`)
+	if got.Status != want.AfterRefusal[0].Status || hidden(got.Body) != hidden(want.AfterRefusal[0].Body) {
+		diffs = append(diffs, fmt.Sprintf("asked after it was refused: %d %s, recorded %d %s", got.Status, got.Body, want.AfterRefusal[0].Status, want.AfterRefusal[0].Body))
+	}
+	again := register(t, url, want.Name, filepath.Join(dir, "menu", want.Name))
+	if again.Status != want.SecondLoad.Status || hidden(again.Body) != hidden(refused.Body) {
+		diffs = append(diffs, fmt.Sprintf("loaded again: %d %s, recorded %d as the first time", again.Status, again.Body, want.SecondLoad.Status))
+	}
+	return diffs
 }

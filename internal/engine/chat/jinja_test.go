@@ -146,9 +146,10 @@ var otherwise = reasons(map[string][]string{
 		"{{ 1 + 'a' }}", "{{ 'a' + 1 }}", "{{ 'a' + none }}", "{{ nothing + 'a' }}",
 	},
 	"arithmetic is Go's": {
-		"{{ -7 // 2 }}", "{{ -7 % 3 }}", "{{ 1 // 0 }}", "{{ not 0 }}", "{{ 1 == true }}", "{{ 2.5 | round }}",
+		"{{ -7 // 2 }}", "{{ -7 % 3 }}", "{{ 1 // 0 }}", "{{ not 0 }}", "{{ 1 == true }}", "{{ true | int }}", "{{ 2.5 | round }}",
 	},
 	"comparisons in a row are taken two by two": {"{{ 'user' == messages[0]['role'] == 'user' }}"},
+	"an index counts a text's bytes":            {"{{ 'héy'[1] }}"},
 	"a letter stays a letter":                   {"{{ 'ß' | upper }}"},
 })
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -43,6 +44,10 @@ func admit(source string, settings *config.Config) error {
 			depth++
 		case tokens.RightParenthesis, tokens.RightBracket, tokens.RightBrace:
 			depth--
+		case tokens.Modulo:
+			if before == tokens.String {
+				return errors.New(`it formats text with "%", which is not supported`)
+			}
 		case tokens.Power:
 			return errors.New(`it computes with "**", which is not supported`)
 		case tokens.Multiply:
@@ -72,6 +77,8 @@ func (m *meter) filters() *exec.FilterSet {
 			filter = m.tojson
 		case name == "items":
 			filter = m.members
+		case name == "reverse":
+			filter = reverse
 		case !known:
 			continue
 		}
@@ -82,6 +89,9 @@ func (m *meter) filters() *exec.FilterSet {
 			if object, ok := m.object(in); ok && name != "tojson" {
 				in = exec.AsValue(object) // the library's filters know no literals of objects
 			}
+			if in.IsString() && slices.Contains([]string{"first", "join", "last", "list", "map", "reject", "select", "sort"}, name) {
+				in = exec.AsValue(strings.Split(in.String(), "")) // nor the characters of a text
+			}
 			out := filter(e, in, params)
 			m.measure(out)
 			if out != nil && !out.IsError() && out.IsList() {
@@ -91,6 +101,21 @@ func (m *meter) filters() *exec.FilterSet {
 		}
 	}
 	return exec.NewFilterSet(all)
+}
+
+// reverse is the filter of that name; the library's sorts.
+func reverse(_ *exec.Evaluator, in *exec.Value, _ *exec.VarArgs) *exec.Value {
+	if in.IsString() {
+		characters := []rune(in.String())
+		slices.Reverse(characters)
+		return exec.AsValue(string(characters))
+	}
+	if !in.IsList() {
+		return exec.AsValue(errors.New("reverse takes a list or a text"))
+	}
+	items := slices.Clone(listOf(in.Interface()).(list))
+	slices.Reverse(items)
+	return exec.AsValue(items)
 }
 
 // filtered is how many bytes a filter may make of its input at most, 0 when that is in proportion to the input.

@@ -3,9 +3,7 @@ package sagemaker
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -44,15 +42,7 @@ func (s *shape) read(body []byte) (document, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var value any
-	err := decoder.Decode(&value)
-	if err == nil {
-		if _, err = decoder.Token(); err == nil {
-			err = errors.New("more than one JSON value")
-		} else if errors.Is(err, io.EOF) {
-			err = nil
-		}
-	}
-	if err != nil {
+	if !json.Valid(body) || decoder.Decode(&value) != nil {
 		return nil, unreadable("The request body is not valid JSON.")
 	}
 	fitted, err := s.fit(value)

@@ -19,7 +19,7 @@ type configShape struct {
 	ProductionVariants       []variantShape
 	ShadowProductionVariants []variantShape
 	ExecutionRoleArn         string
-	MetricsConfig            *struct{ MetricPublishFrequencyInSeconds int }
+	MetricsConfig            struct{ MetricPublishFrequencyInSeconds *int }
 }
 
 type variantShape struct {
@@ -76,13 +76,14 @@ func (p *Platform) createEndpointConfig(ctx context.Context, in struct {
 // publishFrequencies are in seconds; the service model has them in words only (facts §1.10).
 var publishFrequencies = []int{10, 30, 60, 120, 180, 240, 300}
 
-// checkConfig holds a config to what the service model does not say, or only in words (facts §1.8, §1.10).
+// checkConfig holds a config to what the service model does not say, or only in words (facts §1.8, §1.10). How AWS words these
+// refusals is not known.
 func (p *Platform) checkConfig(ctx context.Context, c configShape) error {
 	if len(c.ShadowProductionVariants) > 0 && len(c.ShadowProductionVariants)+len(c.ProductionVariants) > 2 {
 		return invalid("With ShadowProductionVariants there can be one production variant and one shadow variant only.")
 	}
-	if m := c.MetricsConfig; m != nil && m.MetricPublishFrequencyInSeconds != 0 && !slices.Contains(publishFrequencies, m.MetricPublishFrequencyInSeconds) {
-		return invalid("MetricPublishFrequencyInSeconds is %d; it can be one of %v.", m.MetricPublishFrequencyInSeconds, publishFrequencies)
+	if every := c.MetricsConfig.MetricPublishFrequencyInSeconds; every != nil && !slices.Contains(publishFrequencies, *every) {
+		return invalid("MetricPublishFrequencyInSeconds is %d; it can be one of %v.", *every, publishFrequencies)
 	}
 	names := map[string]bool{}
 	for _, v := range slices.Concat(c.ProductionVariants, c.ShadowProductionVariants) {

@@ -180,6 +180,35 @@ func TestComponentsAreRefusedAsOnSageMaker(t *testing.T) {
 			b.Specification.ComputeResourceRequirements.MinMemoryRequiredInMb = aws.Int32(64)
 			return b
 		}, "greater than or equal to 128"},
+		{"the most memory is not less than the least", func(b, _ *control.CreateInferenceComponentInput) *control.CreateInferenceComponentInput {
+			b.Specification.ComputeResourceRequirements.MaxMemoryRequiredInMb = aws.Int32(512)
+			return b
+		}, "MaxMemoryRequiredInMb"},
+		{"a base has a model or a container", func(b, _ *control.CreateInferenceComponentInput) *control.CreateInferenceComponentInput {
+			b.Specification.ModelName = nil
+			return b
+		}, "Exactly one of ModelName and Container"},
+		{"and not both", func(b, _ *control.CreateInferenceComponentInput) *control.CreateInferenceComponentInput {
+			b.Specification.Container = &types.InferenceComponentContainerSpecification{Image: aws.String("vllm:0.11.2")}
+			return b
+		}, "Exactly one of ModelName and Container"},
+		{"a container of its own has an image", func(b, _ *control.CreateInferenceComponentInput) *control.CreateInferenceComponentInput {
+			b.Specification.ModelName = nil
+			b.Specification.Container = &types.InferenceComponentContainerSpecification{ArtifactUrl: aws.String("s3://models/tiny/")}
+			return b
+		}, "Container.Image must be given"},
+		{"an adapter has no image", func(_, a *control.CreateInferenceComponentInput) *control.CreateInferenceComponentInput {
+			a.Specification.Container.Image = aws.String("vllm:0.11.2")
+			return a
+		}, "neither image nor environment"},
+		{"an adapter has no model", func(_, a *control.CreateInferenceComponentInput) *control.CreateInferenceComponentInput {
+			a.Specification.ModelName = aws.String("m")
+			return a
+		}, "no ModelName"},
+		{"the base is there", func(_, a *control.CreateInferenceComponentInput) *control.CreateInferenceComponentInput {
+			a.Specification.BaseInferenceComponentName = aws.String("nowhere")
+			return a
+		}, "Could not find inference component"},
 		{"a base has a copy", func(b, _ *control.CreateInferenceComponentInput) *control.CreateInferenceComponentInput {
 			b.RuntimeConfig.CopyCount = aws.Int32(0)
 			return b

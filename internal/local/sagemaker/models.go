@@ -80,7 +80,7 @@ func (p *Platform) createModel(ctx context.Context, in struct {
 
 const maxEnvironment = 32 << 10 // bytes of all names and values of a model (facts §1.3)
 
-// check holds a container to what the service model only says in words (facts §1.9).
+// check holds a container to what the service model only says in words (facts §1.9). How AWS words these refusals is not known.
 func (c containerShape) check() error {
 	switch {
 	case c.Image == "" && c.ModelPackageName == "":

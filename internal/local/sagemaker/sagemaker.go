@@ -2,9 +2,9 @@
 // configs, endpoints, models, inference components and tags, and InvokeEndpoint with and without a response stream, as far as
 // they are listed in operations below. What it does not know it answers as AWS answers an operation it does not know.
 //
-// Its wire shapes, limits, refusals and texts are written from facts/sagemaker-vllm.md §1, §1b and botocore's service model,
-// and shared with no client: a shared line would hide a shared mistake. It knows objects and containers through two small
-// interfaces, and nothing of the app.
+// What operations take is read from AWS's own service model (shapes.json, a cut of botocore's), with every limit in AWS's words;
+// refusals beyond it and the runtime are written from facts/sagemaker-vllm.md §1 and §1b. Nothing is shared with a client: a shared
+// line would hide a shared mistake. It knows objects and containers through two small interfaces, and nothing of the app.
 //
 // "InService" and "the container has it" are kept apart, as they are on AWS: a component whose adapter the container refused,
 // or whose archive could not be fetched, comes into service all the same, and only invoking it tells (facts §2.6, design §8).

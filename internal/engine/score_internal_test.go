@@ -58,6 +58,60 @@ func TestAScoredPromptHasTransformersProbabilities(t *testing.T) {
 	}
 }
 
+// The golden runs hold all logits of the last position: what vLLM would list for logprobs 20, and for prompt_logprobs 20 of the token that
+// follows.
+func TestTwentyAlternativesAreTransformers(t *testing.T) {
+	t.Parallel()
+	for _, base := range bases {
+		dir := filepath.Join("testdata", base)
+		e, err := Open(dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
+		loaded := map[string]bool{"": true}
+		for _, run := range readExpected(t, base).Runs {
+			if name := run.adapter(); !loaded[name] {
+				loaded[name] = true
+				if err := e.LoadAdapter(t.Context(), name, filepath.Join(dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			answered := answerOf(t, e, Request{Adapter: run.adapter(), Tokens: run.Input, MaxTokens: 1, IgnoreEOS: true, Logprobs: MaxLogprobs})
+			checkTwenty(t, run.Logits, answered.Tokens[0])
+			longer := append(slices.Clone(run.Input), run.Greedy[0])
+			scored := answerOf(t, e, Request{Adapter: run.adapter(), Tokens: longer, MaxTokens: 1, IgnoreEOS: true, ScorePrompt: true, PromptLogprobs: MaxLogprobs})
+			checkTwenty(t, run.Logits, scored.Prompt[len(run.Input)])
+		}
+	}
+}
+
+// checkTwenty holds a token's alternatives to all logits of its position. Logits are written with six digits, so alternatives that are closer
+// than that may change places.
+func checkTwenty(t *testing.T, logits []float64, got Token) {
+	t.Helper()
+	total := 0.0
+	for _, v := range logits {
+		total += math.Exp(v)
+	}
+	logprobs := make([]float64, len(logits))
+	for id, v := range logits {
+		logprobs[id] = v - math.Log(total)
+	}
+	if len(got.Top) != MaxLogprobs {
+		t.Fatalf("%d alternatives, want %d", len(got.Top), MaxLogprobs)
+	}
+	sorted := slices.Sorted(slices.Values(logprobs))
+	slices.Reverse(sorted)
+	seen := map[int]bool{}
+	for i, top := range got.Top {
+		if seen[top.ID] || math.Abs(top.Logprob-logprobs[top.ID]) > tolerance || math.Abs(top.Logprob-sorted[i]) > tolerance {
+			t.Errorf("alternative %d is token %d at %v, want %v for it and %v at this place", i, top.ID, top.Logprob, logprobs[top.ID], sorted[i])
+		}
+		seen[top.ID] = true
+	}
+}
+
 // checkScored holds a token's report to the five likeliest of its position.
 func checkScored(t *testing.T, got Token, id int, ids []int, logprobs []float64) {
 	t.Helper()

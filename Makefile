@@ -12,6 +12,7 @@ PINNED   := go tool -modfile=$(CURDIR)/tools/pinned/go.mod
 DRIVER   := $(CURDIR)/.tools/playwright
 REAL     := $(CURDIR)/.tools/real
 GATEWAY  := $(CURDIR)/.tools/versitygw/versitygw
+LLAMACPP := $(CURDIR)/tools/benchengine/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
 SHOTS    ?= $(CURDIR)/shots
 CC_FOUND := $(shell command -v gcc || command -v cc || command -v clang)
 
@@ -139,8 +140,6 @@ bench-s3: ## a big object in and out of the local S3 against a raw copy, and the
 bench-engine: .tools/benchengine/llamacpp ## decode, prefill and adapters at two shapes, beside llama.cpp from npm (linux-x64, a C compiler): make bench-engine ROUNDS=9
 	go build -o .tools/benchengine/benchengine ./tools/benchengine
 	.tools/benchengine/benchengine -rounds $(or $(ROUNDS),9) -llamacpp $< -backends $(LLAMACPP)
-
-LLAMACPP := $(CURDIR)/tools/benchengine/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
 
 # The libraries' headers come from the bundle of llama.cpp's source in the package node-llama-cpp, whose other 100 packages nobody needs here.
 .tools/benchengine/llamacpp: tools/benchengine/llamacpp/main.c tools/benchengine/SHA256SUMS tools/benchengine/node_modules/.package-lock.json

@@ -7,23 +7,28 @@ import (
 	"time"
 )
 
-// clocks are two readings, or what lies between two: seconds on the wall, and seconds of all processors that the process had. On a machine
-// that does other things too, the second tells more of what the work costs.
+// clocks are what something took: seconds on the wall, and seconds of all processors that the process had. On a machine that does other
+// things too, the second tells more of what the work costs.
 type clocks struct{ wall, cpu float64 }
 
-var processStart = time.Now()
+// moment is when a measurement begins.
+type moment struct {
+	at  time.Time
+	cpu time.Duration
+}
 
-func readClocks() clocks {
+func now() moment {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		panic(err) // it fails for wrong arguments only
 	}
-	return clocks{time.Since(processStart).Seconds(), time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()}
+	return moment{time.Now(), time.Duration(usage.Utime.Nano() + usage.Stime.Nano())}
 }
 
-func (c clocks) elapsed() clocks {
-	now := readClocks()
-	return clocks{now.wall - c.wall, now.cpu - c.cpu}
+// elapsed is what has passed since m.
+func (m moment) elapsed() clocks {
+	end := now()
+	return clocks{end.at.Sub(m.at).Seconds(), (end.cpu - m.cpu).Seconds()}
 }
 
 func (c clocks) times(f float64) clocks { return clocks{c.wall * f, c.cpu * f} }

@@ -107,18 +107,18 @@ func (w worker) do(words []string) (string, error) {
 	}
 	switch words[0] + strconv.Itoa(len(numbers)) {
 	case "prefill1":
-		begun := readClocks()
+		begun := now()
 		_, err := w.answer(adapter, numbers[0], 1)
 		return begun.elapsed().String(), err
 	case "decode2":
 		took, err := w.answer(adapter, numbers[0], numbers[1]+1)
 		return took.String(), err
 	case "together2":
-		begun := readClocks()
+		begun := now()
 		err := w.together(numbers[0], numbers[1])
 		return begun.elapsed().String(), err
 	case "inturn2":
-		begun := readClocks()
+		begun := now()
 		for i := range batch {
 			if _, err := w.answer(strconv.Itoa(i), numbers[0], numbers[1]); err != nil {
 				return "", err
@@ -134,7 +134,7 @@ func (w worker) do(words []string) (string, error) {
 // answer asks for n tokens and gives the time that the n-1 after the first take. A reader that comes late finds the first tokens joined in
 // one chunk; the steps from that chunk on then stand for all.
 func (w worker) answer(adapter string, prompted, n int) (clocks, error) {
-	var first clocks
+	var first moment
 	steps := 0
 	request := engine.Request{Adapter: adapter, Tokens: prompt(prompted, w.engine.Info().Vocab), MaxTokens: n, IgnoreEOS: true, Logprobs: -1}
 	for chunk, err := range w.engine.Generate(context.Background(), request) {
@@ -142,7 +142,7 @@ func (w worker) answer(adapter string, prompted, n int) (clocks, error) {
 			return clocks{}, err
 		}
 		if steps == 0 {
-			first, steps = readClocks(), n-len(chunk.Tokens)
+			first, steps = now(), n-len(chunk.Tokens)
 		}
 	}
 	return first.elapsed().times(float64(n-1) / float64(max(1, steps))), nil

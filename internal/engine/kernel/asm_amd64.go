@@ -42,6 +42,9 @@ func dot8x6F32(w *float32, stride uintptr, x *float32, xStride uintptr, k int, o
 func dot8x6BF16(w *uint16, stride uintptr, x *float32, xStride uintptr, k int, out *float32, outStride uintptr)
 
 //go:noescape
+func widen(to *float32, from *uint16, n int)
+
+//go:noescape
 func mixF32(y, m *float32, stride uintptr, weights *float32, rows, n int)
 
 //go:noescape

@@ -38,6 +38,8 @@ func dot8x6BF16(w *uint16, stride uintptr, x *float32, xStride uintptr, k int, o
 	panic("kernel: no assembly")
 }
 
+func widen(to *float32, from *uint16, n int) { panic("kernel: no assembly") }
+
 func mixF32(y, m *float32, stride uintptr, weights *float32, rows, n int) {
 	panic("kernel: no assembly")
 }

@@ -52,7 +52,7 @@ func TestMulIsThePlainProductForEveryTailSize(t *testing.T) {
 	for _, cols := range sizes {
 		for _, rows := range []int{1, 3, 4, 7, 8, 9, 12, 13, 20} {
 			for kind, m := range matrices(rows, cols) {
-				for _, tokens := range []int{1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 15} {
+				for _, tokens := range []int{1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 15, 25, 30} {
 					x := random(uint64(tokens), tokens*cols)
 					got, want := make([]float32, tokens*rows), make([]float32, tokens*rows)
 					m.Mul(got, rows, x, cols, tokens, 0, rows)
@@ -68,7 +68,7 @@ func TestMulGivesTheSameBitsHoweverItIsCut(t *testing.T) {
 	t.Parallel()
 	for _, cols := range []int{5, 8, 33, 64, 100} {
 		for kind, m := range matrices(29, cols) {
-			const tokens = 11
+			const tokens = 29
 			x := random(7, tokens*cols)
 			whole := make([]float32, tokens*29)
 			m.Mul(whole, 29, x, cols, tokens, 0, 29)

@@ -73,6 +73,9 @@ func (m *Matrix) check(y []float32, yStride int, x []float32, xStride, tokens, l
 // mulBlock runs the assembly over the first multiple of eight columns.
 func (m *Matrix) mulBlock(y []float32, yStride int, x []float32, xStride, tokens, lo, hi int) {
 	r := lo
+	if wide && m.BF16 != nil && tokens >= manyVectors && m.Cols <= widenedCols {
+		r = m.mulWidened(y, yStride, x, xStride, tokens, lo, hi)
+	}
 	for ; r+8 <= hi; r += 8 {
 		t := 0 // vectors done
 		for ; wide && t+6 <= tokens; t += 6 {
@@ -96,6 +99,24 @@ func (m *Matrix) mulBlock(y []float32, yStride int, x []float32, xStride, tokens
 			y[t*yStride+r] = m.dot1(r, &x[t*xStride])
 		}
 	}
+}
+
+const (
+	manyVectors = 24   // from here on it pays to widen eight rows of bfloat16 once for all vectors
+	widenedCols = 2048 // such rows are kept on the stack: 64 KB
+)
+
+// mulWidened computes the rows from lo on that come in eights, and returns the first that is left. A widened weight has the same value, so
+// the results have the same bits.
+func (m *Matrix) mulWidened(y []float32, yStride int, x []float32, xStride, tokens, lo, hi int) int {
+	var widened [8 * widenedCols]float32
+	eight := Matrix{Rows: 8, Cols: m.Cols, F32: widened[:8*m.Cols]}
+	r := lo
+	for ; r+8 <= hi; r += 8 {
+		widen(&widened[0], &m.BF16[r*m.Cols], 8*m.Cols)
+		eight.mulBlock(y[r:], yStride, x, xStride, tokens, 0, 8)
+	}
+	return r
 }
 
 // mulRows4 computes four rows for the vectors from t on, of which there are at least three in all.

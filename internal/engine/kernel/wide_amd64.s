@@ -133,6 +133,25 @@ TEXT ·dot8x6F32(SB), NOSPLIT, $0-56
 TEXT ·dot8x6BF16(SB), NOSPLIT, $0-56
 	DOT8X6(TWICE_BF16, 16, 128)
 
+// func widen(to *float32, from *uint16, n int)
+TEXT ·widen(SB), NOSPLIT, $0-24
+	MOVQ to+0(FP), DI
+	MOVQ from+8(FP), SI
+	MOVQ n+16(FP), CX
+	SHRQ $3, CX
+	JZ done
+loop:
+	VPMOVZXWD (SI), Y0
+	VPSLLD $16, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $16, SI
+	ADDQ $32, DI
+	DECQ CX
+	JNZ loop
+done:
+	VZEROUPPER
+	RET
+
 // func cpuHasAVX512() bool
 TEXT ·cpuHasAVX512(SB), NOSPLIT, $0-1
 	MOVB $0, ret+0(FP)

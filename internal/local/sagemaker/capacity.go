@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sort"
 
 	"loradeck/internal/local/fault"
 	"loradeck/internal/lora"
@@ -19,7 +20,7 @@ type claim struct {
 }
 
 // maxPacked bounds the copies that are packed onto known machines: more never fit on what anybody has.
-const maxPacked = 10_000
+const maxPacked = 1000
 
 // fit reports whether the copies of all claims have a place on so many instances of a type, each copy whole on one of them. An
 // unknown type has room without end.
@@ -72,10 +73,10 @@ func (p *Platform) makeRoom(ctx context.Context, c *componentRow) error {
 	if wanted.placed+wanted.surge > c.placed && p.config.Faults.Take(fault.NoCapacity, c.name, c.endpoint) {
 		return errNoCapacity
 	}
-	for more := 0; ; more = 1 {
+	for added := false; ; added = true {
 		var found bool
 		err := p.store.write(ctx, func(tx *sql.Tx) (err error) {
-			found, err = p.takePlace(ctx, tx, c, wanted, more)
+			found, err = p.takePlace(ctx, tx, c, wanted, added)
 			return err
 		})
 		if err != nil || found {
@@ -110,16 +111,16 @@ func wantedPlaces(c componentRow) (places, error) {
 	}
 	n := becomes.copyCount()
 	w := places{placed: c.placed, surge: min(becomes.batch(max(c.copies, 1)), n)}
-	if same(is, becomes) {
+	if !becomes.Rollout {
 		w.surge = max(n-c.placed, 0)
 	}
 	w.stages = [][]claim{{{w.placed, is.needs()}, {w.surge, becomes.needs()}}, {{n, becomes.needs()}}}
 	return w, nil
 }
 
-// takePlace stores the places that a component wants when they are free on its variant, or become so by as many more instances.
-// It reports false when yet another one may make them free.
-func (p *Platform) takePlace(ctx context.Context, tx *sql.Tx, c *componentRow, wanted places, more int) (bool, error) {
+// takePlace stores the places that a component wants when they are free on its variant, or become so by instances that managed
+// scaling has added meanwhile. It reports false when these are still to be added.
+func (p *Platform) takePlace(ctx context.Context, tx *sql.Tx, c *componentRow, wanted places, added bool) (bool, error) {
 	var text string
 	if err := tx.QueryRowContext(ctx, "SELECT variants FROM sm_endpoint WHERE name = ?", c.endpoint).Scan(&text); err != nil {
 		return false, fmt.Errorf("read variants of %s: %w", c.endpoint, err)
@@ -137,22 +138,18 @@ func (p *Platform) takePlace(ctx context.Context, tx *sql.Tx, c *componentRow, w
 		return false, err
 	}
 	v := variants[at]
-	fits := func(count int) bool {
+	count, fits := v.leastInstances(func(count int) bool {
 		return !slices.ContainsFunc(wanted.stages, func(own []claim) bool { return !fit(v.InstanceType, count, slices.Concat(others, own)) })
-	}
-	count, most := v.instanceCount(), v.mostInstances()
-	if !fits(count) && count+more <= most {
-		count += more
+	})
+	switch more := count > v.instanceCount(); {
+	case !fits:
+		return false, errNoRoom
+	case more && !added:
+		return false, nil
+	case more:
 		if err := setInstances(ctx, tx, c.endpoint, text, at, count); err != nil {
 			return false, err
 		}
-	}
-	switch {
-	case fits(count):
-	case count < most && fits(most):
-		return false, nil
-	default:
-		return false, errNoRoom
 	}
 	c.placed, c.surge = wanted.placed, wanted.surge
 	_, err = tx.ExecContext(ctx, "UPDATE sm_component SET placed = ?, surge = ? WHERE name = ? AND created_at = ?", c.placed, c.surge, c.name, c.created)
@@ -217,4 +214,11 @@ func (v variantShape) mostInstances() int {
 		return *s.MaxInstanceCount
 	}
 	return v.instanceCount()
+}
+
+// leastInstances is with how many instances, of those that a variant has or may get, something fits; false when with none.
+func (v variantShape) leastInstances(fits func(count int) bool) (int, bool) {
+	has := v.instanceCount()
+	more := sort.Search(max(v.mostInstances()-has, 0)+1, func(more int) bool { return fits(has + more) })
+	return has + more, fits(has+more) && has+more <= max(v.mostInstances(), has)
 }

@@ -97,10 +97,14 @@ func TestManagedScalingAddsInstances(t *testing.T) {
 	})
 	done(t)(h.control.UpdateEndpoint(t.Context(), &control.UpdateEndpointInput{EndpointName: aws.String("e"), EndpointConfigName: aws.String("managed")}))
 	h.endpointSettled()
-	for name, want := range map[string]string{"second": "InService"} {
-		if got := h.create(baseInput(name, "e", "m")); string(got.InferenceComponentStatus) != want {
-			t.Errorf("%s is %s: %s", name, got.InferenceComponentStatus, aws.ToString(got.FailureReason))
-		}
+	h.platform.SetPace(sagemaker.Steady(frozen))
+	done(t)(h.control.CreateInferenceComponent(t.Context(), baseInput("second", "e", "m")))
+	if got := h.describe("second"); got.InferenceComponentStatus != "Creating" {
+		t.Errorf("while an instance comes it is %s", got.InferenceComponentStatus)
+	}
+	h.platform.SetPace(sagemaker.Pace{})
+	if got := h.settled("second"); got.InferenceComponentStatus != "InService" {
+		t.Errorf("with another instance it is %s: %s", got.InferenceComponentStatus, aws.ToString(got.FailureReason))
 	}
 	if v := h.describeEndpoint().ProductionVariants[0]; *v.CurrentInstanceCount != 2 {
 		t.Errorf("the variant has %d instances", *v.CurrentInstanceCount)

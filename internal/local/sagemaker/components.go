@@ -18,6 +18,7 @@ type componentShape struct {
 	RuntimeConfig  *copies
 
 	LastDeploymentConfig *deployment // of the last update
+	Rollout              bool        // of a wish only: it was sent a specification, which means new copies though it be the same
 }
 
 type specification struct {

@@ -78,6 +78,14 @@ func (p *Platform) running(ctx context.Context, name string) (*base, error) {
 	return b, nil
 }
 
+// runs reports whether a base has a container that runs.
+func (p *Platform) runs(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := p.bases[name]
+	return b != nil && b.up()
+}
+
 // turn is a base's container as a request meets it: the one that runs when the request comes, which is held until the request
 // has been answered. During an update one request may meet the old container and the next the new one.
 type turn struct {

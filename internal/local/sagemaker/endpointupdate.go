@@ -208,11 +208,11 @@ func (p *Platform) housed(ctx context.Context, tx *sql.Tx, endpoint string, wish
 		if err != nil {
 			return false, err
 		}
-		count, most := v.instanceCount(), v.mostInstances()
-		for !fit(v.InstanceType, count, held) {
-			if count++; count > most {
-				return false, nil
-			}
+		count, fits := v.leastInstances(func(count int) bool { return fit(v.InstanceType, count, held) })
+		if !fits {
+			return false, nil
+		}
+		if count > v.instanceCount() {
 			wish.Variants[i]["InitialInstanceCount"] = count
 		}
 	}

@@ -206,7 +206,8 @@ func (p *Platform) load(ctx context.Context, c componentRow, from loaded) error 
 	before := p.loaded[c.name]
 	p.loaded[c.name] = from
 	p.mu.Unlock()
-	return os.RemoveAll(before.dir)
+	p.clear(ctx, []string{before.dir})
+	return nil
 }
 
 // register offers fetched files to a container. That it refuses them is a fault of the component too.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"maps"
-	"reflect"
 
 	"loradeck/internal/lora"
 )
@@ -48,11 +47,6 @@ func (s componentShape) needs() compute {
 	return *s.Specification.ComputeResourceRequirements
 }
 
-// same reports whether an update changes nothing but the number of copies.
-func same(is, becomes componentShape) bool {
-	return reflect.DeepEqual(is.Specification, becomes.Specification) && reflect.DeepEqual(is.Specifications, becomes.Specifications)
-}
-
 // progress is a component's state in the words of refusals (huggingface/skills#215).
 func (c componentRow) progress() string {
 	switch c.status {
@@ -61,9 +55,7 @@ func (c componentRow) progress() string {
 	case deleting:
 		return "DELETE_IN_PROGRESS"
 	case updating:
-		is, err := readComponent(c.body)
-		becomes, wishErr := readComponent(c.wish)
-		if err == nil && wishErr == nil && same(is, becomes) {
+		if becomes, err := readComponent(c.wish); err == nil && !becomes.Rollout {
 			return "UPDATE_RC_IN_PROGRESS" // of the runtime config
 		}
 		return "UPDATE_IN_PROGRESS"
@@ -158,11 +150,12 @@ func merged(body string, sent document) (document, error) {
 		return nil, err
 	}
 	if s := sent.within("Specification"); s != nil {
+		kept["Rollout"] = true
 		kept["Specification"] = map[string]any(overlaid(kept.within("Specification"), s))
 		delete(kept, "Specifications")
 	}
 	if all, there := sent["Specifications"]; there {
-		kept["Specifications"] = all
+		kept["Specifications"], kept["Rollout"] = all, true
 		delete(kept, "Specification")
 	}
 	if runtime, there := sent["RuntimeConfig"]; there {
@@ -265,7 +258,7 @@ func (p *Platform) updateAdapter(ctx context.Context, c componentRow, becomes co
 	if ctx.Err() != nil {
 		return
 	}
-	c.body, c.wish, c.status, c.reason = c.wish, "", inService, ""
+	c.body, c.wish, c.status, c.reason = asBody(c.wish), "", inService, ""
 	if err != nil {
 		c.status, c.reason = failed, clip(lora.Message(err))
 	}
@@ -276,7 +269,7 @@ func (p *Platform) updateAdapter(ctx context.Context, c componentRow, becomes co
 // started and has the adapters. A container that does not start, or has no place, leaves the old one in service and says why;
 // copies that have no place leave the component Failed, with those it has.
 func (p *Platform) updateBase(ctx context.Context, c componentRow, is, becomes componentShape) {
-	kind, scaling := baseUpdate, same(is, becomes)
+	kind, scaling := baseUpdate, !becomes.Rollout
 	if scaling {
 		kind = scalingOut
 		if becomes.copyCount() <= c.copies {
@@ -293,7 +286,7 @@ func (p *Platform) updateBase(ctx context.Context, c componentRow, is, becomes c
 	if ctx.Err() != nil {
 		return
 	}
-	wish := c.wish
+	wish := asBody(c.wish)
 	c.wish, c.surge, c.body = "", 0, rolledOut(c.body, wish)
 	switch {
 	case err == nil:
@@ -301,15 +294,25 @@ func (p *Platform) updateBase(ctx context.Context, c componentRow, is, becomes c
 		c.copies, c.placed = becomes.copyCount(), becomes.copyCount()
 	case scaling:
 		c.body, c.status, c.reason = wish, failed, clip(lora.Message(err))
-	case c.copies > 0 || is.copyCount() == 0:
+	case p.runs(c.name) || is.copyCount() == 0:
 		c.status, c.reason = inService, clip("The update was rolled back: "+lora.Message(err))
 	default: // there is nothing to go back to
-		c.status, c.reason = failed, clip(lora.Message(err))
+		c.status, c.reason, c.copies = failed, clip(lora.Message(err)), 0
 	}
 	if err != nil {
 		p.config.Log.WarnContext(ctx, "component not updated", "component", c.name, "err", err)
 	}
 	p.settle(ctx, updating, c)
+}
+
+// asBody gives a wish that has come true as it is kept.
+func asBody(wish string) string {
+	var kept document
+	if json.Unmarshal([]byte(wish), &kept) != nil {
+		return wish
+	}
+	delete(kept, "Rollout")
+	return encoded(kept)
 }
 
 // rolledOut gives a body that keeps how the last update was rolled out, though that was taken back.
@@ -328,7 +331,7 @@ func (p *Platform) renew(ctx context.Context, c componentRow, becomes componentS
 	case becomes.copyCount() == 0:
 		p.stopBase(ctx, c)
 		return nil
-	case scaling && c.copies > 0:
+	case scaling && p.runs(c.name):
 		return nil
 	}
 	b := &base{ready: make(chan struct{})}

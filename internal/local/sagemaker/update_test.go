@@ -470,3 +470,47 @@ func (h *house) sound(p *press, name, one string) {
 	h.answers("base", strings.Fields(one)[0])
 	h.until("one container", func() bool { return p.open() == 1 })
 }
+
+// TestTheSameSpecificationStartsANewContainer has a model that was replaced where it lies.
+func TestTheSameSpecificationStartsANewContainer(t *testing.T) {
+	t.Parallel()
+	p := &press{}
+	h := published(t, p)
+	h.update(imageUpdate("v1"))
+	h.settled("base")
+	h.until("old container closed", func() bool { return p.open() == 1 })
+	p.mu.Lock()
+	started := len(p.started)
+	p.mu.Unlock()
+	if started != 2 {
+		t.Errorf("%d containers were started", started)
+	}
+	h.answers("one", "v1 old")
+}
+
+// TestChangesAreSeenAtOnce holds that what was asked for is described and listed as under way from the first read on.
+func TestChangesAreSeenAtOnce(t *testing.T) {
+	t.Parallel()
+	h := published(t, &press{})
+	h.platform.SetPace(sagemaker.Steady(frozen))
+	done(t)(h.control.CreateInferenceComponent(t.Context(), adapterInput("two", "e", "base", artifact)))
+	done(t)(h.control.DeleteInferenceComponent(t.Context(), &control.DeleteInferenceComponentInput{InferenceComponentName: aws.String("one")}))
+	done(t)(h.control.UpdateInferenceComponentRuntimeConfig(t.Context(), scaling(2)))
+	want := map[string]types.InferenceComponentStatus{"two": "Creating", "one": "Deleting", "base": "Updating"}
+	list, err := h.control.ListInferenceComponents(t.Context(), &control.ListInferenceComponentsInput{})
+	if err != nil || len(list.InferenceComponents) != len(want) {
+		t.Fatalf("listed %d components, %v", len(list.InferenceComponents), err)
+	}
+	for _, row := range list.InferenceComponents {
+		name := *row.InferenceComponentName
+		if got := h.describe(name).InferenceComponentStatus; row.InferenceComponentStatus != want[name] || got != want[name] {
+			t.Errorf("%s is listed %s and described %s", name, row.InferenceComponentStatus, got)
+		}
+	}
+	h.platform.SetPace(sagemaker.Pace{})
+	h.until("one gone", func() bool {
+		_, err := h.control.DescribeInferenceComponent(t.Context(), &control.DescribeInferenceComponentInput{InferenceComponentName: aws.String("one")})
+		return err != nil
+	})
+	refused(t, invalid, "Could not find inference component")(h.control.DescribeInferenceComponent(t.Context(), &control.DescribeInferenceComponentInput{InferenceComponentName: aws.String("one")}))
+}

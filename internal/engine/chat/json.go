@@ -1,119 +1,16 @@
 package chat
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/nikolalohinski/gonja/v2/exec"
 )
-
-// ordered keeps the order in which the members of objects were written, which Go's maps lose, by the address of the map. A
-// rendering keeps all its maps alive, so no address is used twice.
-type ordered map[uintptr][]string
-
-// value reads a JSON value: whole numbers as int, as Python does, where they fit.
-func (o ordered) value(text json.RawMessage) (any, error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	value, err := o.read(decoder, 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more follows the value")
-	}
-	return value, nil
-}
-
-func (o ordered) read(decoder *json.Decoder, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("it nests values more than %d deep", maxDepth)
-	}
-	token, err := decoder.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch token := token.(type) {
-	case json.Number:
-		return number(token)
-	case json.Delim:
-		if token == '[' {
-			items := list{}
-			for decoder.More() {
-				item, err := o.read(decoder, depth+1)
-				if err != nil {
-					return nil, err
-				}
-				items = append(items, item)
-			}
-			_, err := decoder.Token()
-			return items, err
-		}
-		object, order := map[string]any{}, []string{}
-		for decoder.More() {
-			name, err := decoder.Token()
-			if err != nil {
-				return nil, err
-			}
-			value, err := o.read(decoder, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			key, _ := name.(string) // the decoder takes no other
-			if _, twice := object[key]; !twice {
-				order = append(order, key)
-			}
-			object[key] = value
-		}
-		o.keep(object, order)
-		_, err := decoder.Token()
-		return object, err
-	}
-	return token, nil
-}
-
-func number(text json.Number) (any, error) {
-	if whole, err := strconv.Atoi(text.String()); err == nil {
-		return whole, nil
-	}
-	if strings.ContainsAny(text.String(), ".eE") {
-		return text.Float64()
-	}
-	return text, nil // as it is written: Python has whole numbers of any size
-}
-
-func (o ordered) keep(object map[string]any, order []string) {
-	o[reflect.ValueOf(object).Pointer()] = order
-}
-
-// keys gives an object's keys as Python would: in the order they were written, and behind them those added since.
-func (o ordered) keys(object map[string]any) []string {
-	var keys []string
-	for _, key := range o[reflect.ValueOf(object).Pointer()] {
-		if _, ok := object[key]; ok {
-			keys = append(keys, key)
-		}
-	}
-	known := len(keys)
-	if known == len(object) {
-		return keys
-	}
-	for key := range object {
-		if !slices.Contains(keys[:known], key) {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys[known:])
-	return keys
-}
 
 // jsonWriter writes values as Python's json.dumps does with ensure_ascii off.
 type jsonWriter struct {

@@ -19,8 +19,9 @@ import (
 	"loradeck/internal/sqlite"
 )
 
-// lifetime is after how many requests the fuzzed platform is made anew, so that lists stay short.
-const lifetime = 300
+// lifetime is after how many requests the fuzzed platform is made anew, so that lists stay short. It takes long where fuzzing gets
+// little of the machine, and Go takes an input of ten seconds for a deadlock.
+const lifetime = 3000
 
 // FuzzRequests sends any body to any operation of one platform, on which requests before it have left things behind. Nothing
 // may panic or be an internal failure, and every answer must hold AWS's model. A body that is no JSON stands for choices by

@@ -80,6 +80,8 @@ func readVLLM(text string) (local.Base, error) {
 			return local.Base{}, lora.Errorf(lora.Invalid, "--local-vllm %s has %q; use model=, seen= or rank= with a value", name, part)
 		case key == "model":
 			b.Dir = value
+		case key == "seen" && !strings.HasPrefix(value, "/"):
+			return local.Base{}, lora.Errorf(lora.Invalid, "--local-vllm %s has seen=%s; give the whole path, from / on, as vLLM sees it", name, value)
 		case key == "seen":
 			b.Seen = value
 		case key == "rank":

@@ -85,6 +85,7 @@ func TestBadOptionsGetASentence(t *testing.T) {
 		"--local-vllm a=http://me:secret@h":                 "LORADECK_LOCAL_VLLM_KEY",
 		"--local-vllm a=http://h/v1":                        "has a path",
 		"--local-vllm a=http://h,rank=x":                    "rank=64",
+		"--local-vllm a=http://h,seen=adapters":             "from / on",
 		"--local-vllm a=http://h,dir=/x":                    "model=, seen= and rank=",
 	}
 	for line, want := range tests {

@@ -24,7 +24,8 @@ import (
 // Base is a base of the user's own. Its model is called by its name, and its component by that with "-base" behind it.
 //
 // A base is there after the start that names it: one that was taken down, or failed, is made again. What was made stays when a
-// later start does not name it. One in service is left alone, even when its folder has changed: adapters may stand on it.
+// later start does not name it. One in service is left alone, even when its folder has changed or its vLLM says otherwise of
+// itself: adapters may stand on it.
 type Base struct {
 	Name string
 	Dir  string // Hugging Face directory. For a vLLM it is optional, and only what describes the base is read

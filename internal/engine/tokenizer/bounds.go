@@ -13,7 +13,7 @@ const (
 	maxAdded   = 1 << 10   // bytes of an added token
 	maxSteps   = 32        // of a pipeline. Real ones have four at most.
 	maxGrowth  = 128       // how many times longer a pipeline may make a text; Llama 2's may 12 times
-	maxPattern = 4 << 10   // instructions that a split pattern becomes; Llama 3's become some 400
+	maxPattern = 1 << 10   // instructions that a split pattern becomes; Llama 3's becomes 45
 )
 
 // within refuses pipelines that could make a text many times longer, or have many steps.

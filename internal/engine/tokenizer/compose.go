@@ -12,7 +12,7 @@ import (
 // at 30 in decomposed form), which the official one does not. A mark decomposes into four at most.
 const maxMarks = 7
 
-// composed gives text in NFC, or in NFKC when the decomposition is NFKD.
+// composed gives text in a form, NFC or NFKC.
 func composed(text string, form norm.Form) string {
 	decomposition := norm.NFD
 	if form == norm.NFKC {
@@ -81,8 +81,8 @@ func recompose(all []character) string {
 	for _, c := range all {
 		if base >= 0 {
 			last := out[len(out)-1]
-			blocked := len(out)-1 > base && (last.class == 0 || last.class >= c.class)
-			if r, ok := joined(out[base].r, c.r); ok && !blocked {
+			reached := len(out)-1 == base || last.class > 0 && last.class < c.class // nothing of its class stands between them
+			if r, ok := joined(out[base].r, c.r); reached && ok {
 				out[base].r = r
 				continue
 			}

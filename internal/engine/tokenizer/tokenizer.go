@@ -9,6 +9,7 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -33,11 +34,15 @@ type Tokenizer struct {
 
 // Open reads a tokenizer.json.
 func Open(path string) (*Tokenizer, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, lora.Wrap(err, lora.Invalid, "tokenizer.json cannot be read. A base needs one beside its config.json.")
+	file, err := os.Open(path)
+	if err == nil {
+		defer file.Close()
+		var text []byte
+		if text, err = io.ReadAll(io.LimitReader(file, maxFile+1)); err == nil {
+			return Parse(text)
+		}
 	}
-	return Parse(text)
+	return nil, lora.Wrap(err, lora.Invalid, "tokenizer.json cannot be read. A base needs one beside its config.json.")
 }
 
 // Parse reads the bytes of a tokenizer.json. Its errors are of kind Invalid and name what is wrong or not supported.

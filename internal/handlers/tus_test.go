@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -92,9 +93,18 @@ func TestTheUploadProtocolIsSpokenToTheLetter(t *testing.T) {
 func FuzzTus(f *testing.F) {
 	f.Add([]byte{0, 5, 5, 5, 10, 40}, "PATCH")
 	f.Add([]byte{3, 1, 0, 20, 20, 1}, "HEAD")
+	d := newDeck(f, people.Alone("dana")) // once: making it takes far longer than an upload
+	uploads := 0
 	f.Fuzz(func(t *testing.T, steps []byte, method string) {
-		d := newDeck(t, people.Alone("dana"))
-		d.beginUpload(t)
+		uploads++
+		begun := d.tusRequest(t, http.MethodPost, "/api/v1/uploads", strings.Replace(offered, "mine", fmt.Sprintf("mine-%d", uploads), 1), "Content-Type: application/json")
+		var upload struct{ ID int64 }
+		if err := json.Unmarshal([]byte(begun.body), &upload); err != nil || begun.status != http.StatusCreated {
+			t.Fatalf("offering answers %d %s", begun.status, begun.body)
+		}
+		all := fmt.Sprintf("/api/v1/uploads/%d", upload.ID)
+		file := all + "/files/0"
+		defer d.tusRequest(t, http.MethodDelete, all, "")
 		here := int64(0)
 		for i := 0; i+1 < len(steps) && i < 20; i += 2 {
 			piece := strings.Repeat("x", int(steps[i+1]))

@@ -91,9 +91,10 @@ func TestModelErrorsCarryWhatTheContainerSaid(t *testing.T) {
 	wantModelError(err, 0, "Amazon SageMaker could not get a response from the e endpoint. This can occur when CPU or memory utilization is high. To check your utilization, see Amazon CloudWatch. To fix this problem, use an instance type with more CPU capacity or memory.")
 }
 
-// stream collects the parts of a streamed invocation.
+// stream collects the parts of a streamed invocation. Streams of one client share a decoder, so each has its own
+// (cloud.Place.InvokeStream).
 func (h *house) stream(component, body string) (parts []string, err error) {
-	out, err := h.runtime.InvokeEndpointWithResponseStream(h.t.Context(), &runtime.InvokeEndpointWithResponseStreamInput{
+	out, err := runtime.New(h.runtime.Options()).InvokeEndpointWithResponseStream(h.t.Context(), &runtime.InvokeEndpointWithResponseStreamInput{
 		EndpointName: aws.String("e"), InferenceComponentName: &component, Body: []byte(body), ContentType: aws.String("application/json"),
 	})
 	if err != nil {

@@ -90,7 +90,7 @@ func TestSessionsAreOpenedUsedAndClosed(t *testing.T) {
 	if err != nil {
 		t.Errorf("a stream in a session: %v", err)
 	} else {
-		streamed.GetStream().Close()
+		ended(streamed)
 	}
 	refused(t, "ValidationError", "Value 'NEW_SESSION' at 'sessionId'")(h.runtime.InvokeEndpointWithResponseStream(t.Context(), &runtime.InvokeEndpointWithResponseStreamInput{
 		EndpointName: aws.String("e"), InferenceComponentName: aws.String("one"), SessionId: aws.String("NEW_SESSION"), Body: []byte(open),

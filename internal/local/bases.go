@@ -266,8 +266,8 @@ func (s *Server) putFiles(ctx context.Context, missing []file, extra []string) e
 	return nil
 }
 
-// memoryOf is what a base of these files may take, in MiB: its weights, as much again for the tokens of its requests, and
-// what the demo needs.
+// memoryOf is what is held for a base of these files, in MiB: its weights, as much again for the tokens of its requests, and what
+// the demo needs; at most reservedMemory, because the endpoint's instance is this machine, whatever its type has.
 func memoryOf(files []file) int64 {
 	memory := int64(demoMemory)
 	for _, f := range files {
@@ -275,7 +275,7 @@ func memoryOf(files []file) int64 {
 			memory += 2 * f.size >> 20
 		}
 	}
-	return memory
+	return min(memory, reservedMemory)
 }
 
 // componentStatus is a component's status, "" when there is none.

@@ -26,6 +26,9 @@ const (
 	// demoMachine is one of AWS's names, because clients know no other; what serves is this machine.
 	demoMachine = "ml.m5.xlarge"
 	demoMemory  = 512 // MiB
+	// reservedMemory is the most that is held for a base of the user's own, in MiB: fifteen of them have a place. Memory is held
+	// for a component and not bounded by it, on SageMaker too.
+	reservedMemory = 1024
 )
 
 //go:embed migrations/*.sql

@@ -48,6 +48,7 @@ func TestBrowserEveryPage(t *testing.T) {
 		{"deck", "/", "li.slot[data-state=proven] >> nth=1"}, {"job", "/jobs/1", "text=Proven >> nth=0"}, {"jobs", "/jobs", "table"},
 		{"jobs-narrowed", "/jobs?state=cancelled", "text=No such jobs"}, {"adapters", "/adapters", "table"}, {"adapter", "/adapters/1", "text=Version 1"},
 		{"playground", "/playground", "text=pirate v1"}, {"comparison", "/comparisons/1", "article >> nth=2"},
+		{"local", "/places/local", "text=in memory >> nth=0"}, {"local-fault-chosen", "/places/local?kind=noise", "input[value=noise]:checked"},
 		{"remove", remove, "text=What will happen"}, {"not-here", "/nothing", "text=There is no such page"},
 	})
 }

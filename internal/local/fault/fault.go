@@ -63,7 +63,7 @@ func part(kind Kind) string {
 		return "S3"
 	case InvokeThrottle, InvokeNotReady, InvokeFailure, InvokeUnavailable, InvokeDependency, InvokeTimeout, StreamBroken, StreamTimeout, StreamFailure, CutFrames:
 		return "Invoking"
-	case EngineCrash, VanishedFiles, EchoKills, StaleCache, Noise, NaN:
+	case DeadInService, EngineCrash, VanishedFiles, EchoKills, StaleCache, Noise, NaN:
 		return "The container"
 	}
 	return "The control plane"

@@ -27,6 +27,9 @@ func TestEveryLimitIsToldInItsPlace(t *testing.T) {
 			r.Header.Set("X-Amz-Target", "SageMaker."+name)
 			seen := httptest.NewRecorder()
 			h.platform.ServeHTTP(seen, r)
+			for _, wrong := range h.witness.judge(name, seen) {
+				t.Errorf("%s answered %s: %s", name, seen.Body, wrong)
+			}
 			want := string(encode(t, "Value "+value+" at '"+at+"' failed to satisfy constraint: "+constraint))
 			if !strings.Contains(seen.Body.String(), want[1:len(want)-1]) || seen.Code != http.StatusBadRequest || !strings.Contains(seen.Body.String(), "ValidationException") {
 				t.Errorf("%s %s answered %s, want %s", name, encode(t, body), seen.Body, want)

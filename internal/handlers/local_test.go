@@ -78,13 +78,13 @@ func TestWhatCannotBeSetIsSaid(t *testing.T) {
 		form url.Values
 		says string
 	}{
-		"no kind":       {"/faults", url.Values{}, "Choose a fault"},
-		"an odd kind":   {"/faults", url.Values{"kind": {"sharks"}}, "There is no fault"},
-		"no number":     {"/faults", url.Values{"kind": {"quota"}, "calls": {"often"}}, "is no number of calls"},
-		"none at all":   {"/faults", url.Values{"kind": {"quota"}, "calls": {"0"}}, "leave it empty"},
-		"an odd pace":   {"/pace", url.Values{"pace": {"warp"}}, "instant or realistic"},
-		"over already":  {"/release", url.Values{"id": {"77"}}, ""},
-		"no such metre": {"", nil, "No container"},
+		"no kind":      {"/faults", url.Values{}, "Choose a fault"},
+		"an odd kind":  {"/faults", url.Values{"kind": {"sharks"}}, "There is no fault"},
+		"no number":    {"/faults", url.Values{"kind": {"quota"}, "calls": {"often"}}, "is no number of calls"},
+		"none at all":  {"/faults", url.Values{"kind": {"quota"}, "calls": {"0"}}, "leave it empty"},
+		"an odd pace":  {"/pace", url.Values{"pace": {"warp"}}, "instant or realistic"},
+		"over already": {"/release", url.Values{"id": {"77"}}, ""},
+		"no container": {"", nil, "No container"},
 	} {
 		var got answer
 		if test.path == "" {

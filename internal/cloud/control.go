@@ -83,11 +83,14 @@ func (p *Place) endpoint(ctx context.Context, name string) (endpoint lora.Endpoi
 	return endpoint, hosts, nil
 }
 
-// Components lists the components of an endpoint with what a list row has: name, ARN, endpoint, variant, status and times.
+// Components lists the components of an endpoint, or of all of them where it is "", with what a list row has: name, ARN, endpoint, variant, status and times.
 // Which of them are adapters only Component tells (facts §1.6).
 func (p *Place) Components(ctx context.Context, endpoint string) ([]lora.Component, error) {
 	var components []lora.Component
-	input := &sagemaker.ListInferenceComponentsInput{EndpointNameEquals: &endpoint, MaxResults: aws.Int32(100)}
+	input := &sagemaker.ListInferenceComponentsInput{MaxResults: aws.Int32(100)}
+	if endpoint != "" { // AWS refuses an empty name
+		input.EndpointNameEquals = &endpoint
+	}
 	for range maxPages {
 		page, err := p.control.ListInferenceComponents(ctx, input)
 		if err != nil {

@@ -83,8 +83,8 @@ func (p *Place) endpoint(ctx context.Context, name string) (endpoint lora.Endpoi
 	return endpoint, hosts, nil
 }
 
-// Components lists the components of an endpoint, or of all of them where it is "", with what a list row has: name, ARN, endpoint, variant, status and times.
-// Which of them are adapters only Component tells (facts §1.6).
+// Components lists the components of an endpoint, or of all where it is "", with what a list row has: name, ARN, endpoint,
+// variant, status and times. Which of them are adapters only Component tells (facts §1.6).
 func (p *Place) Components(ctx context.Context, endpoint string) ([]lora.Component, error) {
 	var components []lora.Component
 	input := &sagemaker.ListInferenceComponentsInput{MaxResults: aws.Int32(100)}

@@ -70,6 +70,7 @@ func Open(ctx context.Context, c Config) (*Place, error) {
 		// Its own retries would send a prompt again after it may have been answered.
 		return sagemakerruntime.NewFromConfig(loaded, func(o *sagemakerruntime.Options) {
 			o.RetryMaxAttempts = 1
+			o.HTTPClient = inMemory{o.HTTPClient}
 			o.APIOptions = append(o.APIOptions, traced("sagemaker-runtime"))
 		})
 	}

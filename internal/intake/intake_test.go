@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -226,6 +227,34 @@ type signal struct{ began chan struct{} }
 func (s signal) Read([]byte) (int, error) {
 	close(s.began)
 	return 0, io.EOF
+}
+
+func TestAnUploadThatEndsWhileItsOffsetIsAskedSaysSo(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 0)
+	u := h.begin(folder("dana", "mine"))
+	hanging, write := io.Pipe()
+	began, asked := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	var writing sync.WaitGroup
+	writing.Go(func() { // holds the file until the upload has been ended
+		h.desk.Append(context.Background(), u.ID, 1, 0, io.MultiReader(signal{began}, hanging), func() { once.Do(func() { close(asked) }) })
+	})
+	<-began
+	if _, err := io.WriteString(write, weights[:3]); err != nil {
+		t.Fatal(err)
+	}
+	writing.Go(func() {
+		if offset, _, err := h.desk.Offset(context.Background(), u.ID, 1); lora.KindOf(err) != lora.NotFound {
+			t.Errorf("the file of an upload that is gone ends at %d, %v", offset, err)
+		}
+	})
+	<-asked
+	if err := h.desk.Discard(t.Context(), u.ID); err != nil {
+		t.Error(err)
+	}
+	write.Close()
+	writing.Wait()
 }
 
 func TestThereIsABudgetAndAbandonedUploadsLeave(t *testing.T) {

@@ -128,18 +128,29 @@ func (d *Desk) Offset(ctx context.Context, id, n int64) (offset, size int64, err
 		return 0, 0, err
 	}
 	r, err := d.reception(ctx, id)
-	if lora.KindOf(err) == lora.Conflict {
-		return f.Size, f.Size, nil // complete, and read already
+	if err == nil {
+		offset, err = r.received(ctx, n)
 	}
-	if err != nil {
+	if err == nil && r.ctx.Err() != nil { // it ended meanwhile, and its files may have gone
+		_, err = d.reception(ctx, id)
+	}
+	switch {
+	case lora.KindOf(err) == lora.Conflict:
+		return f.Size, f.Size, nil // complete, and read already
+	case err != nil:
 		return 0, 0, err
 	}
+	return offset, f.Size, nil
+}
+
+// received says how much of a file is here while nobody writes it.
+func (r *reception) received(ctx context.Context, n int64) (int64, error) {
 	release, err := r.take(ctx, n, nil)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	defer release()
-	return r.parts.Received(n), f.Size, nil
+	return r.parts.Received(n), nil
 }
 
 // Append writes body at the given offset of a file, which must be where the file ends now (else the error is ErrOffset), and

@@ -114,11 +114,13 @@ func (p *peer) start() {
 		}
 		c.ServeHTTP(w, r)
 	})}
-	go server.Serve(listener)
+	var serving sync.WaitGroup
+	serving.Go(func() { server.Serve(listener) })
 	p.stop = func() {
 		if err := errors.Join(server.Close(), c.Close()); err != nil {
 			p.t.Error(err)
 		}
+		serving.Wait() // a server that is closed before it serves closes its listener then
 		p.stop = func() {}
 	}
 }

@@ -386,11 +386,11 @@ func (p *Platform) replace(ctx context.Context, c componentRow, b *base) error {
 		p.loaded[name] = now
 	}
 	p.mu.Unlock()
-	if old != nil {
-		p.background(func(ctx context.Context) {
+	p.background(func(ctx context.Context) {
+		if old != nil {
 			p.retire(ctx, c.name, old)
-			p.clear(ctx, left)
-		})
-	}
+		}
+		p.clear(ctx, left)
+	})
 	return nil
 }

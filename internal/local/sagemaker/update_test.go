@@ -338,6 +338,10 @@ func TestBaseScalesToZeroAndBack(t *testing.T) {
 	h.answers("base", "v1")
 	h.answers("one", "v1 new")
 	h.answers("two", "v1 new")
+	h.until("the adapters' files lie there once", func() bool {
+		dirs, err := filepath.Glob(filepath.Join(h.dir, "containers", "adapter-*"))
+		return err == nil && len(dirs) == 2
+	})
 }
 
 func TestUpdatesAreRefusedAsOnSageMaker(t *testing.T) {

@@ -90,11 +90,8 @@ func callOf(r *http.Request, service string) call {
 		c.resources = []string{path[1], r.Header.Get("X-Amzn-Sagemaker-Inference-Component")}
 	case service == "sagemaker":
 		c.operation = strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "SageMaker.")
-		whole := r.Body
-		text, err := io.ReadAll(io.LimitReader(whole, operationLimit))
-		r.Body = rest{io.MultiReader(bytes.NewReader(text), failing{err}, whole), whole}
 		var names map[string]any
-		if json.Unmarshal(text, &names) != nil {
+		if json.Unmarshal(beginning(r), &names) != nil {
 			return c // the control plane says what is wrong with it
 		}
 		for member, name := range names {
@@ -110,6 +107,14 @@ func callOf(r *http.Request, service string) call {
 		}
 	}
 	return c
+}
+
+// beginning reads a body as far as operationLimit, and puts it back.
+func beginning(r *http.Request) []byte {
+	whole := r.Body
+	text, err := io.ReadAll(io.LimitReader(whole, operationLimit))
+	r.Body = rest{io.MultiReader(bytes.NewReader(text), failing{err}, whole), whole}
+	return text
 }
 
 // rest is a body whose beginning was read and put back.
@@ -184,9 +189,7 @@ const emptyToken = "empty-page:"
 // emptyPage answers a list with nothing but a token, and takes that token for the one that came before it.
 func (s *Server) emptyPage(w http.ResponseWriter, r *http.Request, c call) bool {
 	var input map[string]any
-	text, err := io.ReadAll(r.Body)
-	r.Body = io.NopCloser(bytes.NewReader(text))
-	if err != nil || json.Unmarshal(text, &input) != nil {
+	if json.Unmarshal(beginning(r), &input) != nil {
 		return false // the control plane says what is wrong with it
 	}
 	token, _ := input["NextToken"].(string)
@@ -194,7 +197,7 @@ func (s *Server) emptyPage(w http.ResponseWriter, r *http.Request, c call) bool 
 		if delete(input, "NextToken"); before != "" {
 			input["NextToken"] = before
 		}
-		if text, err = json.Marshal(input); err == nil {
+		if text, err := json.Marshal(input); err == nil {
 			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
 		}
 		return false

@@ -123,6 +123,36 @@ func TestTheTokenOfAnEmptyPageGoesOnWhereTheListStood(t *testing.T) {
 	}
 }
 
+// endless is a body of blanks that counts how many were read.
+type endless struct{ read, most int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.read > e.most {
+		return 0, io.ErrUnexpectedEOF
+	}
+	for i := range p {
+		p[i] = ' '
+	}
+	e.read += len(p)
+	return len(p), nil
+}
+
+// TestAFaultReadsNoLongCallWhole has a list that is longer than the control plane takes.
+func TestAFaultReadsNoLongCallWhole(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), nil)
+	set(t, s, `{"kind":"empty-page","resource":"another"}`)
+	body := &endless{most: 64 << 20}
+	r := httptest.NewRequest("POST", "http://127.0.0.1/", body)
+	r.Header.Set("Authorization", signed("sagemaker"))
+	r.Header.Set("X-Amz-Target", "SageMaker.ListEndpoints")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	if w.Code != http.StatusRequestEntityTooLarge || body.read > 8<<20 {
+		t.Errorf("got %d %s after %d bytes", w.Code, w.Body, body.read)
+	}
+}
+
 func TestAStaleDescribeShowsWhatWasBeforeTheChange(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir(), nil)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -58,6 +59,9 @@ func (s *Server) setFault(w http.ResponseWriter, r *http.Request) {
 	if err := decoder.Decode(&wish); err != nil {
 		http.Error(w, `Send a fault as {"kind": "throttle", "resource": "", "calls": 3}: `+err.Error(), http.StatusBadRequest)
 		return
+	}
+	if wish.Kind == fault.StaleDescribe && !slices.ContainsFunc(s.faults.Faults(), func(f fault.Fault) bool { return f.Kind == fault.StaleDescribe }) {
+		s.before.forget() // what it kept the last time is of changes long past
 	}
 	set, err := s.faults.Set(wish.Kind, wish.Resource, wish.Calls)
 	if err != nil {
@@ -215,6 +219,13 @@ func (s *Server) emptyPage(w http.ResponseWriter, r *http.Request, c call) bool 
 type snapshots struct {
 	mu sync.Mutex
 	of map[string]*answer
+}
+
+// forget drops them all.
+func (s *snapshots) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.of = nil
 }
 
 // stale keeps what Describe says ahead of each change while the fault is set, and answers with it afterwards. A resource that

@@ -169,6 +169,10 @@ func TestAStaleDescribeShowsWhatWasBeforeTheChange(t *testing.T) {
 	if status, body := answered(t, s, "DescribeEndpointConfig", `{"EndpointConfigName":"tiny"}`); status != 200 {
 		t.Errorf("after the release: got %d %s", status, body)
 	}
+	set(t, s, `{"kind":"stale-describe","resource":"tiny"}`)
+	if status, body := answered(t, s, "DescribeEndpointConfig", `{"EndpointConfigName":"tiny"}`); status != 200 {
+		t.Errorf("set again, without a change since: got %d %s", status, body)
+	}
 }
 
 func TestS3FaultsHitTheNamedBucket(t *testing.T) {

@@ -65,6 +65,11 @@ func TestCopiesNeedAPlace(t *testing.T) {
 	if got.InferenceComponentStatus != "Failed" || aws.ToString(got.FailureReason) != noRoom || *got.RuntimeConfig.DesiredCopyCount != 4 || *got.RuntimeConfig.CurrentCopyCount != 1 {
 		t.Errorf("scaled beyond its place it is %s with %+v", got.InferenceComponentStatus, got.RuntimeConfig)
 	}
+	for range 2 { // a restart keeps it so
+		h.answers("base", "v1")
+		h.answers("one", "v1 old")
+		h.restart()
+	}
 	done(t)(h.control.UpdateInferenceComponentRuntimeConfig(t.Context(), scaling(3)))
 	if got := h.settled("base"); got.InferenceComponentStatus != "InService" || *got.RuntimeConfig.CurrentCopyCount != 3 {
 		t.Errorf("scaled to what fits it is %s: %s", got.InferenceComponentStatus, aws.ToString(got.FailureReason))

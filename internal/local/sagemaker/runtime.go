@@ -141,6 +141,10 @@ type routed struct {
 	variant   string
 }
 
+// leftRunning reports whether a base has Failed because more copies found no place: those that it has answer, for its adapters and
+// for itself. A belief.
+func (c componentRow) leftRunning() bool { return c.status == failed && c.copies > 0 }
+
 // serving are the statuses in which endpoints and components answer: what is being updated answers as it was.
 var serving = []string{inService, updating, "SystemUpdating", "RollingBack"}
 
@@ -163,7 +167,7 @@ func (p *Platform) route(ctx context.Context, asked invocation) (routed, error) 
 		return routed{}, err
 	case !found || c.endpoint != e.name:
 		return routed{}, unfit("", "Inference Component %s of endpoint %s not found.", name, asked.endpoint)
-	case !slices.Contains(serving, c.status):
+	case !slices.Contains(serving, c.status) && !c.leftRunning():
 		return routed{}, unfit("", "Inference Component %s is %s and cannot be invoked.", name, c.status)
 	}
 	if variant := asked.header.Get("X-Amzn-Sagemaker-Target-Variant"); variant != "" && variant != c.variant {

@@ -53,12 +53,34 @@ func (c *Container) die(ctx context.Context, why string) {
 	c.answering.Go(func() { c.restart(c.outage()) }) // Close waits for it
 }
 
-// restart waits until the dead engine's process has ended, and starts another. It has the base and the static adapters: what was
-// registered is forgotten, and so is what was counted (recordings, crash-and-restart.json).
+// restart waits until the dead engine's process has ended, and starts another, again and again until one runs.
 func (c *Container) restart(outage Outage) {
 	if !c.wait(outage.Dying) {
 		return
 	}
+	c.fall()
+	for c.wait(outage.Down) {
+		if err := c.engine.revive(c.closing); err != nil {
+			c.log.ErrorContext(c.closing, "engine did not start again", "err", err)
+			continue
+		}
+		c.started.Store(c.now().UnixNano())
+		err := c.loadStatic(c.closing)
+		if err == nil {
+			c.log.InfoContext(c.closing, "engine is back, without its adapters")
+			return
+		}
+		c.log.ErrorContext(c.closing, "engine did not start again", "err", err)
+		if died, _ := c.engine.die(); !died {
+			return // a request was faster, and has it started again
+		}
+		c.fall() // without its static adapters it ends, as at the first start
+	}
+}
+
+// fall ends the server with all that it knew. The next one has the base and the static adapters: what was registered is
+// forgotten, and so is what was counted (recordings, crash-and-restart.json).
+func (c *Container) fall() {
 	c.engine.fall()
 	c.mu.Lock()
 	c.adapters, c.resident = nil, nil
@@ -67,20 +89,6 @@ func (c *Container) restart(outage Outage) {
 	c.meter.reset()
 	c.promptTokens.Store(0)
 	c.generatedTokens.Store(0)
-	for c.wait(outage.Down) {
-		err := c.engine.revive(c.closing)
-		if err == nil {
-			c.started.Store(c.now().UnixNano())
-			err = c.loadStatic(c.closing)
-		}
-		if err == nil {
-			c.log.InfoContext(c.closing, "engine is back, without its adapters")
-			return
-		}
-		c.log.ErrorContext(c.closing, "engine did not start again", "err", err)
-		_, _ = c.engine.die() // what began without its static adapters ends, as at the first start
-		c.engine.fall()
-	}
 }
 
 // wait is false when the container closes meanwhile.

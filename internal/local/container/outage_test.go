@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -227,6 +228,49 @@ func TestARestartedEngineHasForgottenItsAdapters(t *testing.T) {
 		a.register(t, "a", good)
 		if got := a.must(t, "POST", "/invocations", "a", theBoat); got.Status != 200 {
 			t.Errorf("registered again: %d %s", got.Status, got.Body)
+		}
+	})
+}
+
+// TestAnEngineComesBackOnceItsStaticAdaptersCanBeRead has two of them, so that one is loaded when the other is not.
+func TestAnEngineComesBackOnceItsStaticAdaptersCanBeRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const version = "0.27.1" // 0.11.2's image takes one only
+		a := ailing{faults: &fault.Registry{}, dir: unpackData(t)}
+		first, second := filepath.Join(a.dir, "good"), filepath.Join(a.dir, "second")
+		if err := os.CopyFS(second, os.DirFS(first)); err != nil {
+			t.Fatal(err)
+		}
+		environment := recordedEnvironment()
+		environment["SM_VLLM_LORA_MODULES"] = `[{"name":"first","path":"` + first + `"},{"name":"second","path":"` + second + `"}]`
+		c, err := Start(t.Context(), Config{ModelDir: filepath.Join(a.dir, "base"), Name: "tiny", Version: version, Environment: environment, Faults: a.faults})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		a.Container = c
+		if err := os.Rename(second, second+"-gone"); err != nil {
+			t.Fatal(err)
+		}
+		a.set(t, fault.EngineCrash, "", 1)
+		a.must(t, "POST", "/invocations", "", theBoat)
+		out := RecordedOutage(version)
+		time.Sleep(out.Dying + out.Down)
+		synctest.Wait()
+		if life := a.About().Life; life != "down" {
+			t.Errorf("without the files of a static adapter it is %s", life)
+		}
+		if err := os.Rename(second+"-gone", second); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(out.Down)
+		synctest.Wait()
+		if life := a.About().Life; life != "running" {
+			t.Fatalf("with them again it is %s", life)
+		}
+		if got := a.listed(t); got != modelPath+" first second" {
+			t.Errorf("it lists %s", got)
 		}
 	})
 }

@@ -127,8 +127,8 @@ func (p *Platform) beginEndpointUpdate(ctx context.Context, row endpointRow, wis
 		if err := p.keepsComponents(ctx, tx, row, wish); err != nil {
 			return err
 		}
-		begun, err := changed(tx.ExecContext(ctx, "UPDATE sm_endpoint SET status = ?, wish = ?, reason = '', modified_at = ? WHERE name = ? AND created_at = ? AND variants = ? AND status = ?",
-			updating, row.wish, row.modified, row.name, row.created, row.variants, inService))
+		begun, err := changed(tx.ExecContext(ctx, "UPDATE sm_endpoint SET status = ?, wish = ?, reason = '', modified_at = ? WHERE name = ? AND created_at = ? AND config = ? AND variants = ? AND settings = ? AND status = ?",
+			updating, row.wish, row.modified, row.name, row.created, row.config, row.variants, row.settings, inService))
 		switch {
 		case err != nil || begun:
 			return err

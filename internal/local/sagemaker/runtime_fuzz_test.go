@@ -88,7 +88,7 @@ func FuzzRuntime(f *testing.F) {
 }
 
 // fuzzed is a platform with endpoint e, and component base on it with this container.
-func fuzzed(f *testing.F, inside Container) *Platform {
+func fuzzed(f testing.TB, inside Container) *Platform {
 	f.Helper()
 	db, err := sqlite.Open(f.Context(), filepath.Join(f.TempDir(), "local.db"))
 	if err != nil {

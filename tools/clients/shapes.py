@@ -2,7 +2,7 @@
 
     .tools/clients/bin/python tools/clients/shapes.py > internal/local/sagemaker/shapes.json
 
-The order of members is kept. clients_test.go holds that the committed file is what this makes.
+botocore is Amazon.com's, under the Apache License 2.0. The order of members is kept. clients_test.go holds that the committed file is what this makes.
 """
 
 import json

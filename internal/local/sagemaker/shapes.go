@@ -10,7 +10,8 @@ import (
 	"slices"
 )
 
-// shapesText is SageMaker's service model as botocore has it, cut to the operations of this room by tools/clients/shapes.py.
+// shapesText is SageMaker's service model as botocore has it, changed in that tools/clients/shapes.py cut it to the operations of
+// this room and took out its texts. botocore is Amazon's, under the Apache License 2.0, as this program is (LICENSE).
 //
 //go:embed shapes.json
 var shapesText string

@@ -103,7 +103,8 @@ func (c *Client) Look(ctx context.Context) (Local, error) {
 		Menu *[]Entry
 		Set  *[]Fault
 	}{&now.Menu, &now.Set}
-	return now, c.read(ctx, "faults", &faults)
+	err := c.read(ctx, "faults", &faults) // ahead of the return, which may copy now before or after a call in it
+	return now, err
 }
 
 // Set adds a fault for so many calls, 0 being until it is released, for one resource or with "" for all.

@@ -283,3 +283,24 @@ func (h *house) raw(operation, body string) string {
 	}
 	return fmt.Sprintf("%d %s", answer.StatusCode, text)
 }
+
+// TestAnAdapterThatMayBeInItsContainerIsTakenOut has a container that takes an adapter and fails to say so.
+func TestAnAdapterThatMayBeInItsContainerIsTakenOut(t *testing.T) {
+	t.Parallel()
+	all := &programs{}
+	all.load = func(name, _ string) (int, string) {
+		base := all.named("base")
+		base.mu.Lock()
+		defer base.mu.Unlock()
+		base.adapters = append(base.adapters, name)
+		return http.StatusServiceUnavailable, "no answer"
+	}
+	h := served(t, all)
+	if got := all.named("base").names(); !slices.Contains(got, "one") {
+		t.Fatalf("the container has %v", got)
+	}
+	h.delete("one")
+	if got := all.named("base").names(); slices.Contains(got, "one") {
+		t.Errorf("after the adapter was deleted the container has %v", got)
+	}
+}

@@ -223,12 +223,13 @@ func (p *Platform) register(ctx context.Context, b *base, c componentRow, from l
 	return from
 }
 
-// unregister takes an adapter out of a container that was given it.
+// unregister takes an adapter out of a container that was given it. One that was at a loss when it was offered the adapter may
+// have it all the same, or have taken it later.
 func (p *Platform) unregister(ctx context.Context, b *base, c componentRow) {
 	p.mu.Lock()
 	before, was := p.loaded[c.name]
 	p.mu.Unlock()
-	if !was || before.download != "" || before.status != 0 {
+	if !was || before.download != "" || before.status/100 == 4 {
 		return
 	}
 	if status, _ := call(ctx, b.container, http.MethodDelete, "/adapters/"+url.PathEscape(c.name)); status/100 != 2 {

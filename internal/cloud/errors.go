@@ -89,7 +89,7 @@ func translate(err error, doing string) error {
 		case answer.Status == 0:
 			return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), lora.Unavailable, "The model's server gave no answer. AWS says: %s.", answer.Said())
 		case answer.Died():
-			return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), lora.Unavailable, "The engine of the model's server has died (%d: %s). It is started again, and has then forgotten its adapters.", answer.Status, answer.Said())
+			return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), lora.Unavailable, "The engine of the model's server has died (%d: %s). It is started again and has then forgotten its adapters: remove them and deploy them again.", answer.Status, answer.Said())
 		case answer.Status == 404:
 			kind = lora.NotFound
 		case answer.Status >= 500:
@@ -129,7 +129,7 @@ func judge(api smithy.APIError) (lora.Kind, string) {
 	said := "AWS says: " + strings.TrimRight(text, ".") + "."
 	switch code {
 	case "ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "RequestThrottled", "SlowDown":
-		return lora.Throttled, "AWS asks us to slow down (" + code + "). It is tried again."
+		return lora.Throttled, "AWS asks us to slow down (" + code + "). Wait a moment before the next try."
 	case "ResourceLimitExceeded", "ServiceQuotaExceededException":
 		return lora.Limit, said + " Ask for a higher quota, or remove something first."
 	case "ResourceInUse", "ConflictException", "BucketAlreadyExists", "PreconditionFailed":
@@ -142,13 +142,15 @@ func judge(api smithy.APIError) (lora.Kind, string) {
 		return lora.Forbidden, said + " Give this role the permission it names."
 	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestExpired", "RequestTimeTooSkewed":
 		return lora.Unauthorized, said + " Log in to AWS again."
+	case "BadRequest": // of a HEAD, which has no body: S3's answer to expired credentials
+		return lora.Unauthorized, "S3 refused a look without saying why, as it does when credentials have expired. Log in to AWS again, then try again."
 	case "ModelNotReadyException", "ServiceUnavailable", "InternalFailure", "InternalServerError", "InternalError", "InternalDependencyException", "RequestTimeout",
 		"ModelStreamError", "InternalStreamFailure":
 		return lora.Unavailable, said + " Try again in a moment."
 	}
 	switch {
 	case strings.Contains(low, "rate exceeded"):
-		return lora.Throttled, "AWS asks us to slow down. It is tried again."
+		return lora.Throttled, "AWS asks us to slow down. Wait a moment before the next try."
 	case strings.Contains(low, "has no capacity"):
 		return lora.Unavailable, said
 	case strings.Contains(low, "could not find"), strings.Contains(low, "not found"):

@@ -46,6 +46,7 @@ func TestEveryAWSErrorHasItsKind(t *testing.T) {
 		{"denied", apiError("AccessDeniedException", "User is not authorized"), lora.Forbidden},
 		{"denied HEAD", apiError("Forbidden", "Forbidden"), lora.Forbidden},
 		{"expired", apiError("ExpiredTokenException", "The security token is expired"), lora.Unauthorized},
+		{"expired HEAD", apiError("BadRequest", "Bad Request"), lora.Unauthorized},
 		{"unknown key", apiError("UnrecognizedClientException", "The security token is invalid"), lora.Unauthorized},
 		{"no object", apiError("NoSuchKey", "The specified key does not exist."), lora.NotFound},
 		{"no upload", apiError("NoSuchUpload", ""), lora.NotFound},

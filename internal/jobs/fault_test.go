@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
+	"loradeck/internal/db"
 	"loradeck/internal/lora"
 	"loradeck/internal/proof"
 )
@@ -28,6 +30,23 @@ func (h *house) fault(kind, resource string, calls int) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusCreated {
 		h.t.Fatalf("set %s: %s", kind, answer.Status)
+	}
+}
+
+// release ends every fault.
+func (h *house) release() {
+	h.t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodDelete, h.url+"/_local/faults", nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusNoContent {
+		h.t.Fatalf("release: %s", answer.Status)
 	}
 }
 
@@ -108,6 +127,29 @@ func TestAnEngineThatDiesInAProofIsNotBlamedOnTheAdapter(t *testing.T) {
 	}
 	if c, err := h.place.Component(t.Context(), pirateComponent); err != nil || c.Status != lora.StatusInService {
 		t.Errorf("the service still says InService: got %s, %v", c.Status, err)
+	}
+}
+
+// A base scaled to nothing says so for longer than the adapter is waited for; what it says is not the adapter's fault.
+func TestAnAdapterThatNothingAnswersForIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run()
+	h.fault("invoke-unavailable", pirateComponent, 0)
+	job, err := h.jobs.Ship(t.Context(), pirate(), h.id(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.until("the proof waits to be tried again", func() bool {
+		attempts, err := h.db.Read().Attempts(t.Context(), job.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(attempts, func(a db.Attempt) bool { return a.Step == 5 && a.EndedAt != nil })
+	})
+	h.release()
+	if job = h.ended(job.ID); job.State != lora.JobDone {
+		t.Fatalf("%s: %s", job.State, job.Reason)
 	}
 }
 

@@ -180,10 +180,18 @@ func (p *prover) awaitAnswer(ctx context.Context) error {
 		if !notYet(err) {
 			return fmt.Errorf("ask %s: %w", p.Component, err)
 		}
+		away := lora.KindOf(err) == lora.Unavailable // nobody is there to know it: a base without copies, or one that is not ready
 		if time.Since(begun) > p.patience() {
+			if away {
+				return fmt.Errorf("ask %s: %w", p.Component, err)
+			}
 			return lora.Wrap(err, lora.Conflict, "The service says InService, but asking it gives: %s The adapter was refused when it was loaded, or the engine has started anew since and forgotten it. Look at the base's log, then remove the adapter and deploy it again.", ended(lora.Message(err)))
 		}
-		if err := p.run.Note(ctx, "in service, but the container does not know it yet"); err != nil {
+		note := "in service, but the container does not know it yet"
+		if away {
+			note = "in service, but nothing answers for it yet"
+		}
+		if err := p.run.Note(ctx, "%s", note); err != nil {
 			return err
 		}
 		if err := p.jobs.pause(ctx, p.place); err != nil {

@@ -105,6 +105,9 @@ func paneView(n int, label string, p, base compare.Pane) templates.Pane {
 		N: n, Key: string(rune('A' + n)), Label: label, Ref: n == 0, Moving: p.State == compare.Running, State: paneState(p.State),
 		In: count(p.TokensIn), Out: count(p.TokensOut), Same: p.Text, Note: p.Trouble,
 	}
+	if p.State == compare.Failed && p.Text != "" { // what came stands there
+		view.State.Word = "Broke off"
+	}
 	if p.TTFT > 0 {
 		view.TTFT = templates.Measure{Value: strconv.FormatInt(max(p.TTFT.Round(time.Millisecond).Milliseconds(), 1), 10), Unit: "ms"}
 	}

@@ -182,4 +182,10 @@ func TestAComparisonsPanesGrowEachInItsOwnFrame(t *testing.T) {
 			t.Errorf("the comparison's page lacks %q", want)
 		}
 	}
+	d.write(t, func(q *db.Queries) error {
+		return q.EndPane(t.Context(), db.EndPaneParams{State: "failed", Text: "The capital be", Trouble: "The answer broke off.", TTFTMicros: &micros, ComparisonID: id, N: 1})
+	})
+	if page := d.get(t, "/comparisons/1").body; !strings.Contains(page, "Broke off") || strings.Contains(page, "No answer") {
+		t.Error("of an answer that began it is said that there is none")
+	}
 }

@@ -123,7 +123,11 @@ func (h *Handlers) jobView(ctx context.Context, id int64) (templates.Job, error)
 	}
 	view.Figures = append(view.Figures, templates.Figure{Label: "Steps done", Value: strconv.Itoa(stepsDone(r)), Unit: "of " + strconv.Itoa(len(r.steps))})
 	if left, known := past.left(r.steps, now); known && r.moving() && r.job.CancelAskedAt == nil {
-		view.Figures = append(view.Figures, templates.Figure{Label: "Time left", Value: "about " + templates.Took(left.Round(time.Second))})
+		value := "less than 1 s"
+		if left >= time.Second {
+			value = "about " + templates.Took(left.Round(time.Second))
+		}
+		view.Figures = append(view.Figures, templates.Figure{Label: "Time left", Value: value})
 	}
 	if view.Calls, view.AllOf, err = h.callsOf(ctx, r.job, now); err != nil {
 		return view, err
@@ -195,7 +199,11 @@ func failureOf(r record) *templates.Failure {
 	}
 	switch step.Name {
 	case lora.StepCheck:
-		f.Title = r.label() + " would not work on " + r.deployment.BaseName
+		if report, done := reportOf(r); done {
+			if _, _, blocked := report.Counts(); blocked > 0 {
+				f.Title = r.label() + " would not work on " + r.deployment.BaseName
+			}
+		}
 		f.Now = "Nothing was sent or created."
 	case lora.StepPack, lora.StepUpload, lora.StepCreate:
 		f.Now = "No component was created. Deploying again goes on with what was packed and sent."
@@ -242,15 +250,22 @@ func aboutOf(r record, now time.Time) []templates.Fact {
 
 // checksOf reads what the check step left; nil while it has left nothing.
 func checksOf(r record) *templates.Checks {
-	for _, s := range r.steps {
-		var report check.Report
-		if s.Name != lora.StepCheck || s.Output == "" || json.Unmarshal([]byte(s.Output), &report) != nil {
-			continue
-		}
-		view := drawChecks(report, "Would not work")
-		return &view
+	report, done := reportOf(r)
+	if !done {
+		return nil
 	}
-	return nil
+	view := drawChecks(report, "Would not work")
+	return &view
+}
+
+// reportOf gives what the check found; it found nothing when it could not look.
+func reportOf(r record) (report check.Report, done bool) {
+	for _, s := range r.steps {
+		if s.Name == lora.StepCheck && s.Output != "" && json.Unmarshal([]byte(s.Output), &report) == nil {
+			return report, true
+		}
+	}
+	return check.Report{}, false
 }
 
 // drawChecks puts first what needs a look; blocks is the word for what stops a deployment.

@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"os"
@@ -85,6 +86,29 @@ func TestAChangedBaseMakesTheProofStale(t *testing.T) {
 	}
 }
 
+func TestABaseWithoutCopiesIsNotTakenForOneThatAnswers(t *testing.T) {
+	t.Parallel()
+	d := newDeck(t, people.Alone("dana"))
+	d.seed(t)
+	const said = "No copy of it runs"
+	if strings.Contains(d.get(t, "/").body, said) {
+		t.Error("a base with a copy is said to have none")
+	}
+	d.write(t, func(q *db.Queries) error {
+		base, err := q.ComponentNamed(t.Context(), db.ComponentNamedParams{PlaceID: placeID, Name: "tiny-llama-base"})
+		if err != nil {
+			return err
+		}
+		return q.PutComponent(t.Context(), db.PutComponentParams{
+			PlaceID: placeID, Name: base.Name, ARN: base.ARN, Endpoint: base.Endpoint, ModelName: base.ModelName, Status: base.Status, Tags: "{}",
+			Environment: base.Environment, ModelConfig: base.ModelConfig, CreatedAt: base.CreatedAt, ModifiedAt: base.ModifiedAt,
+		})
+	})
+	if !strings.Contains(d.get(t, "/").body, said) {
+		t.Error("the deck does not say that no copy runs")
+	}
+}
+
 func TestAProofIsShownWithItsNumbersAndAnswers(t *testing.T) {
 	t.Parallel()
 	d := newDeck(t, people.Alone("dana"))
@@ -94,6 +118,32 @@ func TestAProofIsShownWithItsNumbersAndAnswers(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("the job's page lacks %q:\n%s", want, got)
 		}
+	}
+}
+
+// An adapter that could not be held against its base is not said to be wrong for it.
+func TestAdapterIsCalledUnfitOnlyWhenTheCheckFoundSo(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, output, title, not string }{
+		{"never looked", "", "It stopped at: check", "would not work"},
+		{"found unfit", `{"findings":[{"rule":"rank","title":"Rank","level":"block"}]}`, "pirate v1 would not work on tiny-llama-base", "It stopped at"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDeck(t, people.Alone("dana"))
+			job, at := d.seed(t), db.Millis(d.now)
+			d.write(t, func(q *db.Queries) error {
+				return errors.Join(
+					q.AdvanceJob(t.Context(), db.AdvanceJobParams{Step: 0, ID: job.ID}),
+					q.EndStep(t.Context(), db.EndStepParams{State: "failed", Output: test.output, EndedAt: &at, JobID: job.ID, N: 0}),
+					q.EndJob(t.Context(), db.EndJobParams{State: lora.JobFailed, Reason: "The reason.", EndedAt: &at, ID: job.ID}),
+				)
+			})
+			if page := d.get(t, "/jobs/1").body; !strings.Contains(page, test.title) || strings.Contains(page, test.not) {
+				t.Errorf("the page does not say %q, or says %q:\n%s", test.title, test.not, page)
+			}
+		})
 	}
 }
 

@@ -53,7 +53,7 @@ func spanOf(all []time.Duration) span {
 }
 
 // left estimates the time until the last of the steps has ended. It is known only when every step that is still to end has a
-// usual time.
+// usual time, and the one under way has not gone beyond it.
 func (u usual) left(steps []db.Step, now time.Time) (left time.Duration, known bool) {
 	for _, s := range steps {
 		if s.State != "waiting" && s.State != "running" {
@@ -65,7 +65,11 @@ func (u usual) left(steps []db.Step, now time.Time) (left time.Duration, known b
 		}
 		rest := past.middle
 		if s.StartedAt != nil {
-			rest = max(0, rest-now.Sub(db.Time(*s.StartedAt)))
+			spent := now.Sub(db.Time(*s.StartedAt))
+			if spent > past.high {
+				return 0, false
+			}
+			rest = max(0, rest-spent)
 		}
 		left, known = left+rest, true
 	}

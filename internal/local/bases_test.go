@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"loradeck/internal/local"
@@ -313,4 +315,48 @@ func TestABaseOfAVLLMIsTakenUpOnceThatAnswers(t *testing.T) {
 		status, reason := settled(t, s, "far-base")
 		return status == "Failed" && strings.Contains(reason, "--local-vllm far=URL")
 	})
+}
+
+// TestVLLMsAreAskedForTheirAdaptersAtOnce has two that answer only when both are asked.
+func TestVLLMsAreAskedForTheirAdaptersAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := modelDir(t)
+	c, err := container.Start(t.Context(), container.Config{ModelDir: dir, Environment: map[string]string{"SM_VLLM_ENABLE_LORA": "true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var together atomic.Bool
+	meeting := make(chan struct{})
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if together.Load() {
+			select {
+			case meeting <- struct{}{}:
+			case <-meeting:
+			case <-r.Context().Done():
+				return
+			}
+		}
+		c.ServeHTTP(w, r)
+	})
+	one, two := httptest.NewServer(answer), httptest.NewServer(answer)
+	defer one.Close()
+	defer two.Close()
+	s, err := local.Open(t.Context(), local.Config{Dir: t.TempDir(), Account: account, Region: region, Bases: []local.Base{{Name: "one", URL: one.URL, Dir: dir}, {Name: "two", URL: two.URL, Dir: dir}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Provision(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, base := range []string{"one-base", "two-base"} {
+		if status, reason := settled(t, s, base); status != "InService" {
+			t.Fatalf("%s is %s: %s", base, status, reason)
+		}
+	}
+	together.Store(true)
+	if _, _, body := send(t, s, "GET", "/_local/state", ""); strings.Count(body, `"held":true`) != 2 {
+		t.Errorf("the state is %s", body)
+	}
 }

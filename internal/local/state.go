@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"loradeck/internal/local/container"
+	"loradeck/internal/local/sagemaker"
 	"loradeck/internal/local/vllm"
 )
 
@@ -111,12 +113,40 @@ type component struct {
 	Held bool `json:"held"`
 }
 
+// told is what a vLLM told of its adapters, if it did.
+type told struct {
+	answered bool
+	adapters []string
+}
+
+// askServers asks the vLLMs among the containers what they have, all at once: one that hangs takes seconds to be given up.
+func askServers(ctx context.Context, running map[string]sagemaker.Container) map[string]told {
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	all := map[string]told{}
+	for name, c := range running {
+		server, is := c.(*vllm.Container)
+		if !is {
+			continue
+		}
+		asking.Go(func() {
+			adapters, err := server.Adapters(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			all[name] = told{err == nil, adapters}
+		})
+	}
+	asking.Wait()
+	return all
+}
+
 func (s *Server) state(ctx context.Context) (state, error) {
 	now := state{
 		Account: s.config.Account, Region: s.config.Region, Started: s.started, Pace: s.Pace(), Paces: s.Paces(), Containers: []held{}, Components: []component{},
 	}
 	has := map[string]bool{}
 	running := s.control.Containers()
+	servers := askServers(ctx, running)
 	for _, name := range slices.Sorted(maps.Keys(running)) {
 		has[name] = true
 		h := held{Component: name, Adapters: []any{}}
@@ -130,11 +160,8 @@ func (s *Server) state(ctx context.Context) (state, error) {
 				h.Adapters = append(h.Adapters, heldAdapter{a.Name, a.Modules, a.Registered, a.Resident, a.Answering})
 			}
 		case *vllm.Container:
-			names, err := c.Adapters(ctx)
-			if err != nil {
-				has[name] = false // it does not answer
-			}
-			for _, adapter := range names {
+			has[name] = servers[name].answered
+			for _, adapter := range servers[name].adapters {
 				has[adapter] = true
 				h.Adapters = append(h.Adapters, servedAdapter{adapter})
 			}

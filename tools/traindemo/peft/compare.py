@@ -1,8 +1,8 @@
 """Shows that real transformers and peft give the demo's answers: the same files, the same token ids, the same log probabilities.
 
-    go run ./tools/traindemo -scores /tmp/scores.json
-    python3 -m venv /tmp/peft && /tmp/peft/bin/pip install -r tools/traindemo/peft/requirements.txt
-    /tmp/peft/bin/python tools/traindemo/peft/compare.py /tmp/scores.json
+    python3 -m venv .tools/peft && .tools/peft/bin/pip install -r tools/traindemo/peft/requirements.txt
+    go run ./tools/traindemo -scores .tools/peft/scores.json
+    .tools/peft/bin/python tools/traindemo/peft/compare.py .tools/peft/scores.json
 
 It prints a table in Markdown and exits with 1 when a log probability differs by more than LIMIT, a tokenizer gives other ids, or
 a greedy token is another. Log probabilities are compared and not raw logits, because an API gives those; they are the logits less

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -119,9 +120,12 @@ func paneView(n int, label string, p, base compare.Pane) templates.Pane {
 		if p.Text != "" { // where nothing was said, nothing differs
 			view.Same, view.Flag, view.Rest = templates.Diverge(base.Text, p.Text, growing)
 		}
-		if !growing && view.Flag == "" && p.Text != "" && view.Note == "" {
+		if !growing && view.Flag == "" && strings.TrimSpace(p.Text) != "" && view.Note == "" {
 			view.Note = "the same text as the base"
 		}
+	}
+	if p.Finish == "length" && p.TokensOut > 0 && strings.TrimSpace(p.Text) == "" {
+		view.Note = "no text in " + templates.Plural(int(p.TokensOut), "token") + ": weights that hold NaN answer so"
 	}
 	if view.Note == "" {
 		view.Note = map[string]string{"stop": "ended by itself", "length": "cut at max tokens"}[p.Finish]

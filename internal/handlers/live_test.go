@@ -188,4 +188,15 @@ func TestAComparisonsPanesGrowEachInItsOwnFrame(t *testing.T) {
 	if page := d.get(t, "/comparisons/1").body; !strings.Contains(page, "Broke off") || strings.Contains(page, "No answer") {
 		t.Error("of an answer that began it is said that there is none")
 	}
+	d.write(t, func(q *db.Queries) error {
+		for n := range int64(2) {
+			if err := q.EndPane(t.Context(), db.EndPaneParams{State: "done", Finish: "length", Text: "\n", TokensIn: &tokens, TokensOut: &tokens, TTFTMicros: &micros, ComparisonID: id, N: n}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if page := d.get(t, "/comparisons/1").body; strings.Count(page, "no text in 16 tokens") != 2 || strings.Contains(page, "the same text as the base") {
+		t.Error("answers without a visible letter are not told from others")
+	}
 }

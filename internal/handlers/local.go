@@ -75,7 +75,7 @@ func (h *Handlers) localView(panel *levers.Panel) templates.Local {
 		view.Containers = append(view.Containers, h.heldOf(c, i))
 	}
 	for _, c := range now.Components {
-		if lora.Status(c.Status) == lora.StatusInService && !c.Held {
+		if lora.Status(c.Status) == lora.StatusInService && !c.Held && !c.Idle {
 			view.Lost = append(view.Lost, fmt.Sprintf("%s is InService, and no container has it: invoking it answers an error. That is what SageMaker says too when a container has forgotten an adapter. Remove it and deploy it again.", c.Name))
 		}
 	}

@@ -60,6 +60,7 @@ type Component struct {
 	Endpoint string `json:"endpoint"`
 	Status   string `json:"status"`
 	Held     bool   `json:"held"` // a container runs for it, or has an adapter of its name
+	Idle     bool   `json:"idle"` // none does because no copy runs, its own or its base's
 }
 
 // Entry is a line of the menu of faults.

@@ -181,3 +181,34 @@ func TestStateTellsWhatIsInServiceButNotHeld(t *testing.T) {
 		t.Errorf("state: got %s, want it to hold %s", state, want)
 	}
 }
+
+func TestStateTellsWhatNoCopyRunsOf(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), demo.Base())
+	if err := s.Provision(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	serving(t, s)
+	settled := func(name string) func() bool {
+		return func() bool {
+			var out struct{ InferenceComponentStatus string }
+			operate(t, s, "DescribeInferenceComponent", `{"InferenceComponentName":"`+name+`"}`, &out)
+			return out.InferenceComponentStatus == "InService"
+		}
+	}
+	if !operate(t, s, "CreateInferenceComponent", `{"InferenceComponentName":"waiting","EndpointName":"local","Specification":{"BaseInferenceComponentName":"tiny-llama-base",
+		"Container":{"ArtifactUrl":"s3://loradeck-models-000000000000-us-east-1/no-such.tar.gz"}}}`, nil) {
+		t.Fatal("create an adapter: refused")
+	}
+	eventually(t, "waiting InService", settled("waiting"))
+	if !operate(t, s, "UpdateInferenceComponentRuntimeConfig", `{"InferenceComponentName":"tiny-llama-base","DesiredRuntimeConfig":{"CopyCount":0}}`, nil) {
+		t.Fatal("scale to nothing: refused")
+	}
+	eventually(t, "the base has no copies", settled("tiny-llama-base"))
+	_, _, state := send(t, s, "GET", "/_local/state", "")
+	for _, name := range []string{"tiny-llama-base", "waiting"} {
+		if want := `{"name":"` + name + `","endpoint":"local","status":"InService","held":false,"idle":true}`; !strings.Contains(state, want) {
+			t.Errorf("state: got %s, want it to hold %s", state, want)
+		}
+	}
+}

@@ -111,6 +111,8 @@ type component struct {
 	// Held is true when a container runs for it, or has an adapter of its name. One that is InService and not held answers
 	// with an error.
 	Held bool `json:"held"`
+	// Idle is true of one that is InService and not held because no copy runs, its own or its base's: scaling up brings it back.
+	Idle bool `json:"idle,omitempty"`
 }
 
 // told is what a vLLM told of its adapters, if it did.
@@ -189,10 +191,31 @@ func (s *Server) state(ctx context.Context) (state, error) {
 			return state{}, fmt.Errorf("ListInferenceComponents answers %d: %s", status, text)
 		}
 		for _, c := range page.InferenceComponents {
-			now.Components = append(now.Components, component{c.InferenceComponentName, c.EndpointName, c.InferenceComponentStatus, has[c.InferenceComponentName]})
+			one := component{Name: c.InferenceComponentName, Endpoint: c.EndpointName, Status: c.InferenceComponentStatus, Held: has[c.InferenceComponentName]}
+			if one.Status == "InService" && !one.Held {
+				if one.Idle, err = s.idle(ctx, one.Name); err != nil {
+					return state{}, err
+				}
+			}
+			now.Components = append(now.Components, one)
 		}
 		if token = page.NextToken; token == "" {
 			return now, nil
 		}
 	}
+}
+
+// idle reports whether a component, or the base of an adapter, has no copies.
+func (s *Server) idle(ctx context.Context, name string) (bool, error) {
+	var c struct {
+		Specification struct{ BaseInferenceComponentName string }
+		RuntimeConfig *struct{ CurrentCopyCount int }
+	}
+	if err := (client{s}).describe(ctx, "DescribeInferenceComponent", object{"InferenceComponentName": name}, &c); err != nil {
+		return false, err
+	}
+	if base := c.Specification.BaseInferenceComponentName; base != "" {
+		return s.idle(ctx, base) // a base has none itself
+	}
+	return c.RuntimeConfig != nil && c.RuntimeConfig.CurrentCopyCount == 0, nil
 }

@@ -130,7 +130,7 @@ func baseOf(base db.Component) templates.Base {
 		view.Specs = append(view.Specs, templates.Count(m.Context)+" tokens")
 	}
 	if lora.Status(base.Status) == lora.StatusInService && base.Copies == 0 && view.Note == "" {
-		view.Note = "No copy of it runs, so nothing on it answers, although it is InService. Scale it up, and its adapters with it."
+		view.Note = "No copy of it runs, so nothing on it answers, although it is InService. Scale it up before you ask it or deploy to it."
 	}
 	if base.Copies > 1 {
 		view.Specs = append(view.Specs, templates.Count(base.Copies)+" copies")

@@ -34,7 +34,10 @@ func Lock(dir string) (unlock func() error, err error) {
 	if err := sign(file); err != nil {
 		return nil, errors.Join(fmt.Errorf("sign lock of %s: %w", dir, err), file.Close())
 	}
-	return file.Close, nil // closing the file gives the lock back
+	return func() error {
+		// Closing alone would not do: a child that is just being started holds the file too for a moment, and with it the lock.
+		return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
+	}, nil
 }
 
 // refusal says who holds the directory, or that the file system knows no locks.

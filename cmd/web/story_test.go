@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +34,8 @@ func start(t *testing.T, dir string, extra ...string) running {
 		stdout.CloseWithError(errors.Join(io.EOF, err))
 		ended <- err
 	}()
-	stop := func() error { cancel(); return <-ended }
+	stop := sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() { stop() }) // before the folder goes
 	printed := make([]byte, 0, 256)
 	form := regexp.MustCompile(`^dashboard     (http://127\.0\.0\.1:\d+)\nAWS endpoint  (http://127\.0\.0\.1:\d+)\n$`)
 	for {

@@ -141,6 +141,7 @@ func TestAFolderArrivesInPiecesAndBecomesAVersion(t *testing.T) {
 	if text, err := fs.ReadFile(files, "adapter_config.json"); err != nil || string(text) != config {
 		t.Errorf("the version's config is %q, %v", text, err)
 	}
+	h.desk.Close() // its parts go after its state is told
 	if left, err := h.spool.Uploads(); err != nil || len(left) != 0 {
 		t.Errorf("still on disk: %v, %v", left, err)
 	}

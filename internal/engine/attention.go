@@ -10,16 +10,23 @@ import (
 func (m *model) attend(layer int, rows []row, s *scratch) {
 	c, half := m.config, len(m.frequencies)
 	queryWidth, keyWidth := c.heads*c.headDim, c.kvHeads*c.headDim
+	m.pool.Run(len(rows), 1, elementCost*(len(s.query)+len(s.key)), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			cosines, sines := s.cosines[i*half:(i+1)*half], s.sines[i*half:(i+1)*half]
+			turn(s.query[i*queryWidth:(i+1)*queryWidth], cosines, sines)
+			turn(s.key[i*keyWidth:(i+1)*keyWidth], cosines, sines)
+		}
+	})
 	cost, longest := 0, 0
-	for i, r := range rows {
-		cosines, sines := s.cosines[i*half:(i+1)*half], s.sines[i*half:(i+1)*half]
-		query, key := s.query[i*queryWidth:(i+1)*queryWidth], s.key[i*keyWidth:(i+1)*keyWidth]
-		turn(query, cosines, sines)
-		turn(key, cosines, sines)
-		r.sequence.put(layer, s.positions[i], key, s.value[i*keyWidth:(i+1)*keyWidth])
-		seen := s.positions[i] + 1
-		longest = max(longest, seen)
-		cost += seen * queryWidth * 2
+	for i := 0; i < len(rows); {
+		first, sequence := i, rows[i].sequence
+		for ; i < len(rows) && rows[i].sequence == sequence; i++ {
+			seen := s.positions[i] + 1
+			longest = max(longest, seen)
+			cost += seen * queryWidth * 2
+		}
+		at := s.positions[first] * keyWidth
+		sequence.put(layer, at, s.key[first*keyWidth:i*keyWidth], s.value[first*keyWidth:i*keyWidth])
 	}
 	total := len(rows) * c.heads
 	m.pool.Run(total, 1, cost, func(lo, hi int) {

@@ -14,11 +14,10 @@ func newSequence(layers int, a *adapter) *sequence {
 	return &sequence{adapter: a, keys: make([][]float32, layers), values: make([][]float32, layers)}
 }
 
-// put stores the key and value of a position of a layer, which must be the next one.
-func (s *sequence) put(layer, position int, key, value []float32) {
-	at := position * len(key)
-	s.keys[layer] = append(s.keys[layer][:at], key...)
-	s.values[layer] = append(s.values[layer][:at], value...)
+// put stores keys and values of a layer from value at on, which is where those it has end, or before.
+func (s *sequence) put(layer, at int, keys, values []float32) {
+	s.keys[layer] = append(s.keys[layer][:at], keys...)
+	s.values[layer] = append(s.values[layer][:at], values...)
 }
 
 // row is one position to compute: a token at the end of a sequence.

@@ -31,15 +31,15 @@ func (m *model) forward(rows []row, s *scratch) [][]float32 {
 		m.attend(i, rows, s)
 		blur(rows, attended, queryWidth)
 		m.linear(i, attended, n, s, projection{outputTarget, h})
-		add(x, h)
+		m.add(x, h)
 		blur(rows, x, c.hidden)
 		m.normalize(h, x, l.postNorm)
 		blur(rows, h, c.hidden)
 		m.linear(i, h, n, s, projection{gateTarget, gate}, projection{upTarget, up})
-		m.pool.Run(len(gate), 64, 8*len(gate), func(lo, hi int) { kernel.SiLUMul(gate[lo:hi], up[lo:hi]) })
+		m.pool.Run(len(gate), 64, elementCost*len(gate), func(lo, hi int) { kernel.SiLUMul(gate[lo:hi], up[lo:hi]) })
 		blur(rows, gate, c.inner)
 		m.linear(i, gate, n, s, projection{downTarget, h})
-		add(x, h)
+		m.add(x, h)
 		blur(rows, x, c.hidden)
 	}
 	for i, r := range rows {
@@ -75,30 +75,42 @@ func (m *model) place(rows []row, s *scratch) {
 		if i > 0 && rows[i-1].sequence == r.sequence {
 			positions[i] = positions[i-1] + 1
 		}
-		for j, f := range m.frequencies {
-			sine, cosine := math.Sincos(float64(float32(positions[i]) * f)) // the product in float32, as transformers has it
-			cosines[i*half+j], sines[i*half+j] = float32(cosine), float32(sine)
-		}
 	}
+	m.pool.Run(len(rows), 1, 8*elementCost*len(cosines), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			for j, f := range m.frequencies {
+				sine, cosine := math.Sincos(float64(float32(positions[i]) * f)) // the product in float32, as transformers has it
+				cosines[i*half+j], sines[i*half+j] = float32(cosine), float32(sine)
+			}
+		}
+	})
 }
+
+// elementCost is what a step over single values costs, in multiply-adds of a product for each value.
+const elementCost = 8
 
 // normalize is RMSNorm, row by row.
 func (m *model) normalize(out, x, weight []float32) {
 	width := len(weight)
-	for at := 0; at < len(x); at += width {
-		in, o := x[at:at+width], out[at:at+width]
-		scale := float32(1 / math.Sqrt(float64(kernel.Dot(in, in))/float64(width)+m.config.epsilon))
-		for i, v := range in {
-			o[i] = v * scale * weight[i]
+	m.pool.Run(len(x)/width, 1, elementCost*len(x), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			in, o := x[i*width:(i+1)*width], out[i*width:(i+1)*width]
+			scale := float32(1 / math.Sqrt(float64(kernel.Dot(in, in))/float64(width)+m.config.epsilon))
+			for j, v := range in {
+				o[j] = v * scale * weight[j]
+			}
 		}
-	}
+	})
 }
 
-func add(x, h []float32) {
-	h = h[:len(x)]
-	for i := range x {
-		x[i] += h[i]
-	}
+// add adds h to the residual stream x.
+func (m *model) add(x, h []float32) {
+	m.pool.Run(len(x), 64, elementCost*len(x), func(lo, hi int) {
+		to, from := x[lo:hi], h[lo:hi]
+		for i, v := range from {
+			to[i] += v
+		}
+	})
 }
 
 // projection is one linear module's result, [rows, out].

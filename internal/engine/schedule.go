@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 
 	"loradeck/internal/lora"
@@ -129,6 +130,7 @@ func (s *scheduler) step() (err error) {
 	e.stats.Generated += int64(generated)
 	s.count()
 	e.mu.Unlock()
+	runtime.Gosched() // the readers of this step's tokens first: the pool may keep all processors busy for as long as answers are under way
 	return nil
 }
 

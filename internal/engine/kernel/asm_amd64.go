@@ -2,6 +2,8 @@
 
 package kernel
 
+import "unsafe"
+
 // accelerated says that this machine has AVX2 and FMA and that its system saves the wide registers.
 var accelerated = cpuHasAVX2AndFMA()
 
@@ -43,6 +45,11 @@ func dot8x6BF16(w *uint16, stride uintptr, x *float32, xStride uintptr, k int, o
 
 //go:noescape
 func widen(to *float32, from *uint16, n int)
+
+// prefetch asks for bytes from p in the second-level cache; there must be some.
+//
+//go:noescape
+func prefetch(p unsafe.Pointer, bytes int)
 
 //go:noescape
 func mixF32(y, m *float32, stride uintptr, weights *float32, rows, n int)

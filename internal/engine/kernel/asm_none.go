@@ -2,6 +2,8 @@
 
 package kernel
 
+import "unsafe"
+
 const (
 	accelerated = false
 	wide        = false
@@ -39,6 +41,7 @@ func dot8x6BF16(w *uint16, stride uintptr, x *float32, xStride uintptr, k int, o
 }
 
 func widen(to *float32, from *uint16, n int) { panic("kernel: no assembly") }
+func prefetch(p unsafe.Pointer, bytes int)   { panic("kernel: no assembly") }
 
 func mixF32(y, m *float32, stride uintptr, weights *float32, rows, n int) {
 	panic("kernel: no assembly")

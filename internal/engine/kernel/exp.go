@@ -8,8 +8,10 @@ func Softmax(s []float32, scale float32) {
 		return
 	}
 	top := s[0]
-	for _, v := range s {
-		top = max(top, v)
+	for _, v := range s { // max would look for a NaN each time; the sum finds it too
+		if v > top {
+			top = v
+		}
 	}
 	inverse := 1 / ExpSum(s, top, scale)
 	for i := range s {

@@ -10,7 +10,11 @@
 // plain path differ from each other by rounding only.
 package kernel
 
-import "math"
+import (
+	"math"
+	"sync"
+	"unsafe"
+)
 
 // Matrix is a row-major weight of Rows by Cols values, held either as float32 (F32) or as bfloat16 bits (BF16): exactly one
 // of the two slices is set and has Rows*Cols elements. It is read-only to this package.
@@ -36,7 +40,7 @@ func (m *Matrix) Row(dst []float32, r int) {
 func (m *Matrix) Bytes() int { return 4*len(m.F32) + 2*len(m.BF16) }
 
 // activationBlock is how many bytes of activations are kept in the second-level cache while weights stream past them.
-const activationBlock = 192 << 10
+const activationBlock = 384 << 10
 
 // Mul computes rows lo to hi of the product with each of tokens activation vectors: y[t*yStride+r] = row r · x[t*xStride:].
 // Vectors are Cols long. Elements of y outside lo to hi are left alone, so that several calls may share the work.
@@ -78,6 +82,9 @@ func (m *Matrix) mulBlock(y []float32, yStride int, x []float32, xStride, tokens
 	}
 	for ; r+8 <= hi; r += 8 {
 		t := 0 // vectors done
+		if wide && tokens >= 6 {
+			m.prefetch(r+8, min(r+16, hi))
+		}
 		for ; wide && t+6 <= tokens; t += 6 {
 			m.dot8x6(r, &x[t*xStride], xStride, &y[t*yStride+r], yStride)
 		}
@@ -103,20 +110,36 @@ func (m *Matrix) mulBlock(y []float32, yStride int, x []float32, xStride, tokens
 
 const (
 	manyVectors = 24   // from here on it pays to widen eight rows of bfloat16 once for all vectors
-	widenedCols = 2048 // such rows are kept on the stack: 64 KB
+	widenedCols = 2048 // eight longer rows would not stay in the caches
 )
+
+// widened holds buffers for eight rows of widenedCols float32: an array on the stack would be cleared each time.
+var widened = sync.Pool{New: func() any { return new([8 * widenedCols]float32) }}
 
 // mulWidened computes the rows from lo on that come in eights, and returns the first that is left. A widened weight has the same value, so
 // the results have the same bits.
 func (m *Matrix) mulWidened(y []float32, yStride int, x []float32, xStride, tokens, lo, hi int) int {
-	var widened [8 * widenedCols]float32
-	eight := Matrix{Rows: 8, Cols: m.Cols, F32: widened[:8*m.Cols]}
+	rows := widened.Get().(*[8 * widenedCols]float32)
+	defer widened.Put(rows)
+	eight := Matrix{Rows: 8, Cols: m.Cols, F32: rows[:8*m.Cols]}
 	r := lo
 	for ; r+8 <= hi; r += 8 {
-		widen(&widened[0], &m.BF16[r*m.Cols], 8*m.Cols)
+		widen(&rows[0], &m.BF16[r*m.Cols], 8*m.Cols)
+		m.prefetch(r+8, min(r+16, hi))
 		eight.mulBlock(y[r:], yStride, x, xStride, tokens, 0, 8)
 	}
 	return r
+}
+
+// prefetch asks for rows lo to hi, which then arrive while those before them are used.
+func (m *Matrix) prefetch(lo, hi int) {
+	switch {
+	case lo >= hi:
+	case m.BF16 != nil:
+		prefetch(unsafe.Pointer(&m.BF16[lo*m.Cols]), 2*m.Cols*(hi-lo))
+	default:
+		prefetch(unsafe.Pointer(&m.F32[lo*m.Cols]), 4*m.Cols*(hi-lo))
+	}
 }
 
 // mulRows4 computes four rows for the vectors from t on, of which there are at least three in all.

@@ -64,8 +64,8 @@ GLOBL widen<>(SB), RODATA|NOPTR, $64
 	VPXORQ g, g, g; \
 	VPXORQ h, h, h
 
-// Eight rows times six vectors. TWICE reads eight weights; step is how many bytes they take, ahead how many 64 take.
-#define DOT8X6(TWICE, step, ahead) \
+// Eight rows times six vectors. TWICE reads eight weights; step is how many bytes they take.
+#define DOT8X6(TWICE, step) \
 	MOVQ w+0(FP), AX; \
 	MOVQ stride+8(FP), R8; \
 	MOVQ x+16(FP), SI; \
@@ -75,7 +75,6 @@ GLOBL widen<>(SB), RODATA|NOPTR, $64
 	MOVQ outStride+48(FP), R11; \
 	LEAQ (R8)(R8*2), R9; \
 	LEAQ (AX)(R8*4), BX; \
-	LEAQ (AX)(R8*8), R12; \
 	LEAQ (R10)(R10*2), R13; \
 	LEAQ (SI)(R13*1), DX; \
 	VMOVDQU64 widen<>(SB), Z31; \
@@ -85,8 +84,6 @@ GLOBL widen<>(SB), RODATA|NOPTR, $64
 	SHRQ $3, CX; \
 	JZ done; \
 loop: \
-	PREFETCHT0 (R12); \
-	PREFETCHT0 64(R12); \
 	PAIR((SI), (SI)(R10*1), Y24, Z24); \
 	PAIR((SI)(R10*2), (DX), Y25, Z25); \
 	PAIR((DX)(R10*1), (DX)(R10*2), Y26, Z26); \
@@ -110,7 +107,6 @@ loop: \
 	ADDQ $32, DX; \
 	ADDQ $step, AX; \
 	ADDQ $step, BX; \
-	ADDQ $ahead, R12; \
 	DECQ CX; \
 	JNZ loop; \
 done: \
@@ -127,29 +123,56 @@ done: \
 
 // func dot8x6F32(w *float32, stride uintptr, x *float32, xStride uintptr, k int, out *float32, outStride uintptr)
 TEXT ·dot8x6F32(SB), NOSPLIT, $0-56
-	DOT8X6(TWICE_F32, 32, 256)
+	DOT8X6(TWICE_F32, 32)
 
 // func dot8x6BF16(w *uint16, stride uintptr, x *float32, xStride uintptr, k int, out *float32, outStride uintptr)
 TEXT ·dot8x6BF16(SB), NOSPLIT, $0-56
-	DOT8X6(TWICE_BF16, 16, 128)
+	DOT8X6(TWICE_BF16, 16)
 
 // func widen(to *float32, from *uint16, n int)
 TEXT ·widen(SB), NOSPLIT, $0-24
 	MOVQ to+0(FP), DI
 	MOVQ from+8(FP), SI
 	MOVQ n+16(FP), CX
-	SHRQ $3, CX
-	JZ done
+	SHRQ $5, CX
+	JZ few
 loop:
+	VPMOVZXWD (SI), Z0
+	VPMOVZXWD 32(SI), Z1
+	VPSLLD $16, Z0, Z0
+	VPSLLD $16, Z1, Z1
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ $64, SI
+	ADDQ $128, DI
+	DECQ CX
+	JNZ loop
+few:
+	MOVQ n+16(FP), CX
+	ANDQ $24, CX
+	JZ done
+eight:
 	VPMOVZXWD (SI), Y0
 	VPSLLD $16, Y0, Y0
 	VMOVUPS Y0, (DI)
 	ADDQ $16, SI
 	ADDQ $32, DI
-	DECQ CX
-	JNZ loop
+	SUBQ $8, CX
+	JNZ eight
 done:
 	VZEROUPPER
+	RET
+
+// func prefetch(p unsafe.Pointer, bytes int)
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), AX
+	MOVQ bytes+8(FP), CX
+	ADDQ AX, CX
+loop:
+	PREFETCHT1 (AX)
+	ADDQ $64, AX
+	CMPQ AX, CX
+	JLT loop
 	RET
 
 // func cpuHasAVX512() bool

@@ -31,7 +31,7 @@ func TestAnEngineAnswersEveryMeasurement(t *testing.T) {
 		}
 	}
 	w := worker{e}
-	for _, line := range []string{"prefill 9", "prefill 9 adapter=3", "decode 9 4", "decode 9 4 adapter=0", "together 5 4", "inturn 5 4"} {
+	for _, line := range []string{"prefill 9 2", "prefill 9 2 adapter=3", "decode 9 4", "decode 9 4 adapter=0", "together 5 4", "inturn 5 4"} {
 		answer, err := w.do(strings.Fields(line))
 		if err != nil {
 			t.Errorf("%s: %v", line, err)

@@ -26,7 +26,7 @@ const rank = 16
 // worker runs one engine for the measuring process, as llamacpp.c runs llama.cpp: each line on stdin asks for one measurement, each line on
 // stdout answers it.
 //
-//	prefill N [adapter=A]          what a prompt of N tokens takes: seconds on the wall, and of all processors together
+//	prefill N TIMES [adapter=A]    what TIMES prompts of N tokens take in turn: seconds on the wall, and of all processors together
 //	decode PROMPT N [adapter=A]    what N greedy tokens after a prompt take
 //	together PROMPT N              what eight requests with eight adapters take at once
 //	inturn PROMPT N                the same, one after another
@@ -106,10 +106,14 @@ func (w worker) do(words []string) (string, error) {
 		numbers = append(numbers, n)
 	}
 	switch words[0] + strconv.Itoa(len(numbers)) {
-	case "prefill1":
+	case "prefill2":
 		begun := now()
-		_, err := w.answer(adapter, numbers[0], 1)
-		return begun.elapsed().String(), err
+		for range numbers[1] {
+			if _, err := w.answer(adapter, numbers[0], 1); err != nil {
+				return "", err
+			}
+		}
+		return begun.elapsed().String(), nil
 	case "decode2":
 		took, err := w.answer(adapter, numbers[0], numbers[1]+1)
 		return took.String(), err

@@ -145,12 +145,12 @@ func (r *report) compareScores() error {
 
 // speeds measures answers and prompts, and sets them beside llama.cpp; best is the number of threads at which the engine answered fastest.
 func (r *report) speeds() (best int, err error) {
-	decode, prefill := fmt.Sprintf("decode %d %d", r.shape.prompt, r.shape.answer), fmt.Sprintf("prefill %d", r.shape.prompt)
+	decode, prefill := fmt.Sprintf("decode %d %d", r.shape.prompt, r.shape.answer), fmt.Sprintf("prefill %d %d", r.shape.prompt, r.shape.prompts)
 	for _, what := range []struct {
 		name, line string
 		tokens     int
 		target     float64
-	}{{"decode", decode, r.shape.answer, 1.0}, {"prefill", prefill, r.shape.prompt, 1.3}} {
+	}{{"decode", decode, r.shape.answer, 1.0}, {"prefill", prefill, r.shape.prompts * r.shape.prompt, 1.3}} {
 		var all series
 		for _, n := range threads() {
 			all = append(all, &timed{name: "engine", threads: n, process: r.engines[n], line: what.line, tokens: what.tokens})
@@ -180,13 +180,13 @@ func (r *report) speeds() (best int, err error) {
 // adapters measures what one adapter costs, and what eight gain by answering at once.
 func (r *report) adapters(threads int) error {
 	e := r.engines[threads]
-	decode, prefill := fmt.Sprintf("decode %d %d", r.shape.prompt, r.shape.answer), fmt.Sprintf("prefill %d", r.shape.prompt)
+	decode, prefill := fmt.Sprintf("decode %d %d", r.shape.prompt, r.shape.answer), fmt.Sprintf("prefill %d %d", r.shape.prompt, r.shape.prompts)
 	timedAs := func(name, line string, tokens int) *timed {
 		return &timed{name: name, threads: threads, process: e, line: line, tokens: tokens}
 	}
 	all := series{
 		timedAs("decode, base", decode, r.shape.answer), timedAs("decode, adapter", decode+" adapter=3", r.shape.answer),
-		timedAs("prefill, base", prefill, r.shape.prompt), timedAs("prefill, adapter", prefill+" adapter=3", r.shape.prompt),
+		timedAs("prefill, base", prefill, r.shape.prompts*r.shape.prompt), timedAs("prefill, adapter", prefill+" adapter=3", r.shape.prompts*r.shape.prompt),
 		timedAs("eight adapters, in turn", fmt.Sprintf("inturn 16 %d", r.shape.answer), batch*r.shape.answer),
 		timedAs("eight adapters, at once", fmt.Sprintf("together 16 %d", r.shape.answer), batch*r.shape.answer),
 	}

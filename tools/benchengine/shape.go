@@ -21,6 +21,7 @@ type shape struct {
 	config config
 
 	prompt, answer int // tokens of one measurement
+	prompts        int // how many are computed one right after another: one must not be over while threads are still being woken
 	heldModules    string
 	targets        targets
 }
@@ -54,8 +55,8 @@ func shapes() []shape {
 		HeadDim: 64, Context: 8192, Epsilon: 1e-5, Theta: 100_000, Tied: true, DType: "bfloat16",
 	}
 	return []shape{
-		{name: "135M", config: smollm2, prompt: 128, answer: 32, heldModules: "self_attn.q_proj,self_attn.v_proj", targets: targets{0.85, 0.8, 2}},
-		{name: "demo", config: demoConfig(), prompt: 128, answer: 256},
+		{name: "135M", config: smollm2, prompt: 128, answer: 32, prompts: 1, heldModules: "self_attn.q_proj,self_attn.v_proj", targets: targets{0.85, 0.8, 2}},
+		{name: "demo", config: demoConfig(), prompt: 128, answer: 768, prompts: 16},
 	}
 }
 

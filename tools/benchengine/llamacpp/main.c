@@ -3,7 +3,7 @@
 //
 //	llamacpp BACKENDS MODEL.gguf THREADS CONTEXT    BACKENDS is the package's folder, or one libggml-cpu-*.so in it
 //
-//	prefill N             what a prompt of N tokens takes: seconds on the wall, and of all processors together
+//	prefill N TIMES       what TIMES prompts of N tokens take in turn: seconds on the wall, and of all processors together
 //	decode PROMPT N       what N greedy tokens after a prompt take
 //	score N ID...         log probabilities of the tokens ID after a prompt of N tokens
 #include <math.h>
@@ -94,10 +94,10 @@ static void serve(void) {
 	static char line[4096];
 	while (fgets(line, sizeof line, stdin)) {
 		line[strcspn(line, "\n")] = 0;
-		int n, steps, read = 0;
-		if (sscanf(line, "prefill %d", &n) == 1) {
+		int n, steps, times, read = 0;
+		if (sscanf(line, "prefill %d %d", &n, &times) == 2) {
 			begin();
-			prompt(n);
+			for (int i = 0; i < times; i++) prompt(n);
 			end(1);
 		} else if (sscanf(line, "decode %d %d", &n, &steps) == 2) {
 			prompt(n);

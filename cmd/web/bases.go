@@ -27,7 +27,7 @@ func (f *baseFlags) Set(text string) error {
 		return err
 	}
 	if err := local.CheckName(b.Name); err != nil {
-		return lora.Wrap(err, lora.Invalid, "%s begins with %s", f.flag, lora.Message(err))
+		return lora.Errorf(lora.Invalid, "%s has a bad name: %s", f.flag, lora.Message(err)) // package flag would print a cause too
 	}
 	if f.fresh {
 		*f.bases, f.fresh = nil, false

@@ -202,7 +202,7 @@ func parseOptions(args []string, getenv func(string) string) (options, error) {
 	if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return o, errHelp
 	} else if err != nil {
-		return o, lora.Wrap(err, lora.Invalid, "%s. loradeck --help lists the flags.", sentence(err.Error()))
+		return o, lora.Wrap(err, lora.Invalid, "%s. loradeck --help lists the flags.", strings.TrimSuffix(sentence(err.Error()), "."))
 	}
 	if set.NArg() > 0 {
 		return o, lora.Errorf(lora.Invalid, "Nothing is done with %q. loradeck --help shows the usage.", strings.Join(set.Args(), " "))

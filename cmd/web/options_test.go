@@ -94,7 +94,11 @@ func TestBadOptionsGetASentence(t *testing.T) {
 			t.Errorf("%q: got %v, want a sentence with %q", line, err, want)
 		}
 	}
-	_, err := parseOptions(nil, func(name string) string {
+	_, err := parseOptions([]string{"--local-model", "X y=./x"}, none)
+	if text := lora.Message(err); strings.Count(text, "cannot be") != 1 || strings.Contains(text, "..") {
+		t.Errorf("a refusal is said once, and ends once: %s", text)
+	}
+	_, err = parseOptions(nil, func(name string) string {
 		return map[string]string{"LORADECK_BEHIND_PROXY": "perhaps"}[name]
 	})
 	if lora.KindOf(err) != lora.Invalid {

@@ -177,15 +177,20 @@ func (s *Server) offered(b Base, about vllm.About) offer {
 		}
 	}
 	if about.Model != "" {
-		o.environment["SM_VLLM_SERVED_MODEL_NAME"] = about.Model
+		o.environment[servedName] = about.Model
 	}
 	return o
 }
 
-// cardFile is the file of a vLLM's base that is always there.
-const cardFile = "vllm-model-card.json"
+const (
+	// cardFile is the file of a vLLM's base that is always there.
+	cardFile = "vllm-model-card.json"
+	// servedName is what a vLLM calls its base. A model has it once that vLLM has answered.
+	servedName = "SM_VLLM_SERVED_MODEL_NAME"
+)
 
-// provideModel makes a base of what is offered. One that is in service, or on its way, is left as it is.
+// provideModel makes a base of what is offered. One that is in service, or on its way, is left as it is, unless it is of the little
+// that was known before its vLLM answered.
 func (s *Server) provideModel(ctx context.Context, b Base, o offer) error {
 	files, err := o.files(b.Name + "/")
 	if err != nil {
@@ -200,7 +205,18 @@ func (s *Server) provideModel(ctx context.Context, b Base, o offer) error {
 	if err != nil {
 		return err
 	}
-	if status != "" && status != "Failed" {
+	thin := false
+	if o.environment[servedName] != nil {
+		if thin, err = c.thin(ctx, b.Name); err != nil {
+			return err
+		}
+	}
+	for thin && status == "Creating" { // SageMaker deletes no component in that state
+		if status, err = c.later(ctx, b.Component()); err != nil {
+			return err
+		}
+	}
+	if status != "" && status != "Failed" && !thin {
 		if b.URL == "" && len(missing)+len(extra) > 0 {
 			s.config.Log.WarnContext(ctx, "the base's folder has changed since the base was made; remove the base and start again to have it made of what is there now", "base", b.Component(), "dir", o.dir)
 		}
@@ -215,7 +231,7 @@ func (s *Server) provideModel(ctx context.Context, b Base, o offer) error {
 	if err := s.makeEndpoint(ctx); err != nil {
 		return err
 	}
-	if status == "Failed" {
+	if status != "" {
 		if err := c.removeComponent(ctx, b.Component()); err != nil {
 			return err
 		}
@@ -303,15 +319,31 @@ func (c client) describe(ctx context.Context, operation string, input object, ou
 	return json.Unmarshal(text, out)
 }
 
+// madeModel is what DescribeModel tells of a model. Without an image there is none.
+type madeModel struct {
+	PrimaryContainer struct {
+		Image       string
+		Environment map[string]string
+	}
+}
+
+func (c client) model(ctx context.Context, name string) (madeModel, error) {
+	var there madeModel
+	err := c.describe(ctx, "DescribeModel", object{"ModelName": name}, &there)
+	return there, err
+}
+
+// thin reports whether a base's model is of what was known before its vLLM answered.
+func (c client) thin(ctx context.Context, name string) (bool, error) {
+	there, err := c.model(ctx, name)
+	_, told := there.PrimaryContainer.Environment[servedName]
+	return strings.HasPrefix(there.PrimaryContainer.Image, serverImage) && !told, err
+}
+
 // replaceModel makes a model, in the place of one that is different.
 func (c client) replaceModel(ctx context.Context, name string, input object) error {
-	var there struct {
-		PrimaryContainer struct {
-			Image       string
-			Environment map[string]string
-		}
-	}
-	if err := c.describe(ctx, "DescribeModel", object{"ModelName": name}, &there); err != nil {
+	there, err := c.model(ctx, name)
+	if err != nil {
 		return err
 	}
 	container := input["PrimaryContainer"].(object)
@@ -336,14 +368,19 @@ func (c client) removeComponent(ctx context.Context, name string) error {
 		return err
 	}
 	for {
-		status, err := c.componentStatus(ctx, name)
+		status, err := c.later(ctx, name)
 		if err != nil || status == "" {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(50 * time.Millisecond):
-		}
+	}
+}
+
+// later is componentStatus in a moment.
+func (c client) later(ctx context.Context, name string) (string, error) {
+	select {
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	case <-time.After(50 * time.Millisecond):
+		return c.componentStatus(ctx, name)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -240,14 +241,120 @@ func TestBasesThatCannotBeMadeStopTheStart(t *testing.T) {
 	}
 }
 
-func TestABaseOfAVLLMIsTakenUpOnceThatAnswers(t *testing.T) {
-	t.Parallel()
+// freeAddress is one where nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	listener.Close() // it is down
+	listener.Close()
+	return listener.Addr().String()
+}
+
+// serveVLLM has what vLLM is for a base listen at an address, where it calls the base "theirs". A path for which up is false gets 503,
+// as while it starts.
+func serveVLLM(t *testing.T, address, dir string, up func(path string) bool) *http.Server {
+	t.Helper()
+	c, err := container.Start(t.Context(), container.Config{ModelDir: dir, Environment: map[string]string{
+		"SM_VLLM_ENABLE_LORA": "true", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true", "SM_VLLM_SERVED_MODEL_NAME": "theirs",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !up(r.URL.Path) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		c.ServeHTTP(w, r)
+	})}
+	go server.Serve(listener)
+	t.Cleanup(func() {
+		server.Close()
+		c.Close()
+	})
+	return server
+}
+
+// environment is that of a model.
+func environment(t *testing.T, h http.Handler, name string) map[string]string {
+	t.Helper()
+	var model struct {
+		PrimaryContainer struct{ Environment map[string]string }
+	}
+	operate(t, h, "DescribeModel", `{"ModelName":"`+name+`"}`, &model)
+	return model.PrimaryContainer.Environment
+}
+
+// TestABaseLearnsFromAVLLMThatAnswersLate has vLLM come up while its component is still being created, and just before its container
+// asks, so that it comes into service as what was known before.
+func TestABaseLearnsFromAVLLMThatAnswersLate(t *testing.T) {
+	t.Parallel()
+	t.Run("while the component is Creating", func(t *testing.T) {
+		t.Parallel()
+		address, dir := freeAddress(t), modelDir(t)
+		s, err := local.Open(t.Context(), local.Config{Dir: t.TempDir(), Account: account, Region: region, Bases: []local.Base{{Name: "late", URL: "http://" + address, Dir: dir}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		stuck := set(t, s, `{"kind":"stuck-creating","resource":"late-base"}`)
+		provided := make(chan error, 1)
+		go func() { provided <- s.Provision(t.Context()) }()
+		eventually(t, "late-base there", func() bool {
+			return operate(t, s, "DescribeInferenceComponent", `{"InferenceComponentName":"late-base"}`, nil)
+		})
+		asked, once := make(chan struct{}), sync.Once{}
+		serveVLLM(t, address, dir, func(path string) bool {
+			if path == "/metrics" { // the last that it is asked when a base is made of it
+				once.Do(func() { close(asked) })
+			}
+			return true
+		})
+		<-asked
+		if status, _, body := send(t, s, "DELETE", "/_local/faults/"+stuck, ""); status != http.StatusNoContent {
+			t.Fatalf("release: %d %s", status, body)
+		}
+		if err := <-provided; err != nil {
+			t.Fatal(err)
+		}
+		if status, reason := settled(t, s, "late-base"); status != "InService" {
+			t.Errorf("%s: %s", status, reason)
+		}
+		if has := environment(t, s, "late"); has["SM_VLLM_SERVED_MODEL_NAME"] != "theirs" {
+			t.Errorf("its model has %v", has)
+		}
+	})
+	t.Run("once it is InService", func(t *testing.T) {
+		t.Parallel()
+		address, dir := freeAddress(t), modelDir(t)
+		var asked atomic.Int64
+		serveVLLM(t, address, dir, func(string) bool { return asked.Add(1) > 1 })
+		s, err := local.Open(t.Context(), local.Config{Dir: t.TempDir(), Account: account, Region: region, Bases: []local.Base{{Name: "late", URL: "http://" + address, Dir: dir}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.Provision(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if status, reason := settled(t, s, "late-base"); status != "InService" {
+			t.Errorf("%s: %s", status, reason)
+		}
+		if has := environment(t, s, "late"); has["SM_VLLM_SERVED_MODEL_NAME"] != "theirs" {
+			t.Errorf("its model has %v", has)
+		}
+	})
+}
+
+func TestABaseOfAVLLMIsTakenUpOnceThatAnswers(t *testing.T) {
+	t.Parallel()
+	address := freeAddress(t) // it is down
 	config := local.Config{
 		Dir: t.TempDir(), Account: account, Region: region, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Bases: []local.Base{{Name: "far", URL: "http://" + address, Dir: modelDir(t), Rank: 64}},
@@ -262,19 +369,7 @@ func TestABaseOfAVLLMIsTakenUpOnceThatAnswers(t *testing.T) {
 		t.Errorf("while it is down: %s %q", status, reason)
 	}
 
-	c, err := container.Start(t.Context(), container.Config{ModelDir: config.Bases[0].Dir, Environment: map[string]string{
-		"SM_VLLM_ENABLE_LORA": "true", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true", "SM_VLLM_SERVED_MODEL_NAME": "theirs",
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if listener, err = net.Listen("tcp", address); err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: c}
-	go server.Serve(listener)
-	defer server.Close()
+	server := serveVLLM(t, address, config.Bases[0].Dir, func(string) bool { return true })
 	if err := <-provided; err != nil {
 		t.Fatal(err)
 	}

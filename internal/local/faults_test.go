@@ -64,6 +64,7 @@ func TestAFaultThatDoesNotExistIsRefused(t *testing.T) {
 		{"no such kind", `{"kind":"sharks"}`, "application/json", 400, "There is no fault"},
 		{"negative", `{"kind":"quota","calls":-1}`, "application/json", 400, "until it is released"},
 		{"unknown member", `{"kind":"quota","times":1}`, "application/json", 400, "times"},
+		{"a name with NUL", `{"kind":"quota","resource":"ti\u0000ny"}`, "application/json", 400, `The resource "ti\x00ny" holds a character that cannot be seen`},
 		{"two at once", `{"kind":"quota"}{"kind":"nan"}`, "application/json", 400, "one fault at a time"},
 		{"a page's form", `kind=quota`, "application/x-www-form-urlencoded", 415, "application/json"},
 	}

@@ -8,7 +8,9 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"unicode"
 
 	"loradeck/internal/lora"
 )
@@ -148,6 +150,9 @@ func (r *Registry) Set(kind Kind, resource string, calls int) (Fault, error) {
 	if len(resource) > 1100 { // a bucket, a slash and a key of 1,024 bytes
 		return Fault{}, lora.Errorf(lora.Invalid, "The resource's name is too long.")
 	}
+	if strings.ContainsFunc(resource, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		return Fault{}, lora.Errorf(lora.Invalid, "The resource %q holds a character that cannot be seen. Give the name without it, or none for every resource.", resource)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.set) >= mostFaults {
@@ -165,7 +170,7 @@ func (r *Registry) Release(id string) error {
 	defer r.mu.Unlock()
 	i := slices.IndexFunc(r.set, func(f Fault) bool { return f.ID == id })
 	if i < 0 {
-		return lora.Errorf(lora.NotFound, "No fault %s is set; it may have happened as often as was asked.", id)
+		return lora.Errorf(lora.NotFound, "No fault %q is set; it may have happened as often as was asked.", id)
 	}
 	r.set = slices.Delete(r.set, i, i+1)
 	r.tell()

@@ -1,6 +1,7 @@
 package fault_test
 
 import (
+	"strings"
 	"testing"
 
 	"loradeck/internal/local/fault"
@@ -54,6 +55,19 @@ func TestWhatIsNoFaultIsRefused(t *testing.T) {
 	for _, err := range []error{second(r.Set("sharks", "", 1)), second(r.Set(fault.Quota, "", -1))} {
 		if lora.KindOf(err) != lora.Invalid {
 			t.Errorf("got %v, want Invalid", err)
+		}
+	}
+	for name, resource := range map[string]string{
+		"NUL": "ti\x00ny", "a line": "tiny\n", "an escape": "\x1b[2Jtiny", "right to left": "tiny\u202etxt.sj", "an isolate": "\u2066tiny", "no width": "ti\u200bny",
+	} {
+		_, err := r.Set(fault.Quota, resource, 1)
+		if text := lora.Message(err); lora.KindOf(err) != lora.Invalid || !strings.Contains(text, "cannot be seen") || strings.Contains(text, resource) {
+			t.Errorf("%s in a resource's name: got %v", name, err)
+		}
+	}
+	for _, resource := range []string{"tiny-llama-base", "models/a key, with (signs) é 键.json"} {
+		if _, err := r.Set(fault.Quota, resource, 1); err != nil {
+			t.Errorf("%s: %v", resource, err)
 		}
 	}
 	if (*fault.Registry)(nil).Take(fault.Quota) {

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -82,6 +83,9 @@ func (h *Handlers) localView(panel *levers.Panel) templates.Local {
 	for _, f := range now.Set {
 		view.Set = append(view.Set, setOf(f, now.Menu))
 	}
+	for _, f := range now.Ended {
+		view.Ended = append(view.Ended, h.endedOf(f))
+	}
 	return view
 }
 
@@ -143,10 +147,7 @@ func setOf(f levers.Fault, menu []levers.Entry) templates.SetFault {
 	if i := slices.IndexFunc(menu, func(e levers.Entry) bool { return e.Kind == f.Kind }); i >= 0 {
 		out.Sentence = menu[i].Sentence
 	}
-	what, left := "everything", "until released"
-	if f.Resource != "" {
-		what = f.Resource
-	}
+	left := "until released"
 	if f.Calls > 0 {
 		left = templates.Plural(f.Calls, "call") + " to come"
 	}
@@ -154,7 +155,31 @@ func setOf(f levers.Fault, menu []levers.Entry) templates.SetFault {
 	if f.Happened > 0 {
 		happened = "it has happened " + templates.Plural(f.Happened, "time")
 	}
-	out.Often = fmt.Sprintf("For %s, %s; %s.", what, left, happened)
+	out.Often = fmt.Sprintf("For %s, %s; %s.", faultedBy(f), left, happened)
+	return out
+}
+
+// faultedBy is what a fault is for.
+func faultedBy(f levers.Fault) string { return cmp.Or(f.Resource, "everything") }
+
+// endedOf tells of a fault how it ended.
+func (h *Handlers) endedOf(f levers.Ended) templates.EndedFault {
+	out := templates.EndedFault{ID: f.ID, Kind: f.Kind, Again: templates.AgainForm{Resource: f.Resource}}
+	asked := f.Asked()
+	if asked > 0 {
+		out.Again.Calls = strconv.Itoa(asked)
+	}
+	happened, at := templates.Plural(f.Happened, "time"), templates.Clock(h.Now(), f.At)
+	switch {
+	case !f.Released:
+		out.What = fmt.Sprintf("on %s happened %s and ended at %s.", faultedBy(f.Fault), happened, at)
+	case f.Happened == 0:
+		out.What = fmt.Sprintf("on %s was released at %s; it had not happened.", faultedBy(f.Fault), at)
+	case asked == 0:
+		out.What = fmt.Sprintf("on %s was released at %s; it had happened %s.", faultedBy(f.Fault), at, happened)
+	default:
+		out.What = fmt.Sprintf("on %s was released at %s after %d of %d calls.", faultedBy(f.Fault), at, f.Happened, asked)
+	}
 	return out
 }
 

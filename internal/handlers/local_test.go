@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,6 +68,64 @@ func TestAFaultIsSetSeenOnTheDeckAndReleased(t *testing.T) {
 	d.post(t, "/places/local/release", url.Values{})
 	if page := d.get(t, "/places/local").body; !strings.Contains(page, "Nothing is set to go wrong") {
 		t.Error("faults are left")
+	}
+}
+
+func TestAFaultThatEndedIsToldAndSetAgain(t *testing.T) {
+	t.Parallel()
+	d := newDeck(t, people.Alone("me"))
+	panel := withLocal(t, d)
+	set := func(kind, resource, calls string) {
+		t.Helper()
+		if got := d.post(t, "/places/local/faults", url.Values{"kind": {kind}, "resource": {resource}, "calls": {calls}}); got.status != http.StatusSeeOther {
+			t.Fatalf("set %s: %d %s", kind, got.status, got.body)
+		}
+	}
+	happen := func(times int) { // to calls as any client makes them
+		for range times {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, panel.Address()+"/", strings.NewReader(`{"EndpointName":"tiny"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/sagemaker/aws4_request, SignedHeaders=host, Signature=00")
+			r.Header.Set("X-Amz-Target", "SageMaker.DescribeEndpoint")
+			answer, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+		}
+	}
+	set("throttle", "tiny", "3")
+	happen(3)
+	set("expired", "tiny", "5")
+	happen(2)
+	d.post(t, "/places/local/release", url.Values{"id": {"2"}})
+	set("quota", "", "")
+	d.post(t, "/places/local/release", url.Values{})
+	set("expired", "", "")
+	happen(1)
+	d.post(t, "/places/local/release", url.Values{})
+	page := d.get(t, "/places/local").body
+	for _, want := range []string{
+		`<b>throttle</b> on tiny happened 3 times and ended at [^<]*\d\d:\d\d[^<]*\.`, `<b>expired</b> on tiny was released at [^<]*\d\d:\d\d[^<]* after 2 of 5 calls\.`,
+		`<b>quota</b> on everything was released at [^<]*\d\d:\d\d[^<]*; it had not happened\.`, `<b>expired</b> on everything was released at [^<]*\d\d:\d\d[^<]*; it had happened 1 time\.`,
+	} {
+		if !regexp.MustCompile(want).MatchString(page) {
+			t.Errorf("the page lacks %q: %s", want, page)
+		}
+	}
+	now, _ := panel.Last()
+	if asked := []int{now.Ended[0].Asked(), now.Ended[1].Asked(), now.Ended[2].Asked(), now.Ended[3].Asked()}; !slices.Equal(asked, []int{0, 0, 5, 3}) {
+		t.Errorf("they were set for %v calls", asked)
+	}
+	again := regexp.MustCompile(`(?s)id="ended-2".*?name="kind" value="([^"]*)".*?name="resource" value="([^"]*)".*?name="calls" value="([^"]*)"`).FindStringSubmatch(page)
+	if again == nil {
+		t.Fatalf("no form sets it again: %s", page)
+	}
+	set(again[1], again[2], again[3])
+	if page := d.get(t, "/places/local").body; !strings.Contains(page, "For tiny, 5 calls to come;") {
+		t.Errorf("set again: %s", page)
 	}
 }
 

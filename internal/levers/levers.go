@@ -28,8 +28,14 @@ type Local struct {
 	Paces      []string    `json:"paces"` // what it can be set to
 	Containers []Container `json:"containers"`
 	Components []Component `json:"components"`
-	Menu       []Entry     `json:"-"`
-	Set        []Fault     `json:"-"` // oldest first
+	Faults     `json:"-"`
+}
+
+// Faults is what can be set to go wrong, what is, and what was.
+type Faults struct {
+	Menu  []Entry `json:"menu"`
+	Set   []Fault `json:"set"`   // oldest first
+	Ended []Ended `json:"ended"` // the last ones, newest first
 }
 
 // Container is what runs for a base. Of a vLLM of one's own only the base and the names of its adapters are known.
@@ -80,6 +86,21 @@ type Fault struct {
 	Happened int    `json:"happened"`
 }
 
+// Ended is one that is over.
+type Ended struct {
+	Fault
+	Released bool      `json:"released"` // with Calls to come; otherwise it happened as often as was asked
+	At       time.Time `json:"at"`
+}
+
+// Asked is how many calls it was set for, 0 being until released.
+func (e Ended) Asked() int {
+	if e.Calls == 0 && e.Released {
+		return 0
+	}
+	return e.Calls + e.Happened
+}
+
 // Client pulls the levers of one local platform. Its errors are fit for users.
 type Client struct {
 	base string
@@ -97,15 +118,18 @@ func (c *Client) Address() string { return strings.TrimSuffix(c.base, "/_local/"
 // Look reads how the place is.
 func (c *Client) Look(ctx context.Context) (Local, error) {
 	var now Local
-	if err := c.read(ctx, "state", &now); err != nil {
-		return Local{}, err
+	err := c.read(ctx, "state", &now)
+	if err == nil {
+		now.Faults, err = c.Faults(ctx)
 	}
-	faults := struct {
-		Menu *[]Entry
-		Set  *[]Fault
-	}{&now.Menu, &now.Set}
-	err := c.read(ctx, "faults", &faults) // ahead of the return, which may copy now before or after a call in it
 	return now, err
+}
+
+// Faults reads what is set, which asks no container.
+func (c *Client) Faults(ctx context.Context) (Faults, error) {
+	var faults Faults
+	err := c.read(ctx, "faults", &faults)
+	return faults, err
 }
 
 // Set adds a fault for so many calls, 0 being until it is released, for one resource or with "" for all.

@@ -18,15 +18,16 @@ import (
 // faultLimit bounds what may be sent to /_local/faults.
 const faultLimit = 64 << 10
 
-// serveFaults is GET /_local/faults (menu and what is set), POST (set one: kind, resource, calls), DELETE (release all) and
+// serveFaults is GET /_local/faults (menu, what is set and what ended last), POST (set one: kind, resource, calls), DELETE (release all) and
 // DELETE /_local/faults/ID (release one).
 func (s *Server) serveFaults(w http.ResponseWriter, r *http.Request, id string) {
 	switch {
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && id == "":
 		answerJSON(w, http.StatusOK, struct {
-			Menu []fault.Entry `json:"menu"`
-			Set  []fault.Fault `json:"set"`
-		}{fault.Menu(), append([]fault.Fault{}, s.faults.Faults()...)})
+			Menu  []fault.Entry `json:"menu"`
+			Set   []fault.Fault `json:"set"`   // oldest first
+			Ended []fault.Ended `json:"ended"` // newest first
+		}{fault.Menu(), append([]fault.Fault{}, s.faults.Faults()...), append([]fault.Ended{}, s.faults.Ended()...)})
 	case r.Method == http.MethodPost && id == "":
 		s.setFault(w, r)
 	case r.Method == http.MethodDelete && id == "":

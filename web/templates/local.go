@@ -8,6 +8,7 @@ type Local struct {
 	Containers []Held
 	Lost       []string // sentences: what the control plane says and no container has
 	Set        []SetFault
+	Ended      []EndedFault // newest first
 }
 
 // Held is a container and what it holds.
@@ -37,6 +38,17 @@ type SetFault struct {
 	Sentence string
 	Often    string // for what, how often still, and how often it happened
 }
+
+// EndedFault is a fault that is over.
+type EndedFault struct {
+	ID    string
+	Kind  string
+	What  string // the rest of the sentence that Kind begins
+	Again AgainForm
+}
+
+// AgainForm sets a fault once more as it was set.
+type AgainForm struct{ Resource, Calls string }
 
 // LocalForm is what can be set. It is not redrawn while somebody fills it in.
 type LocalForm struct {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"loradeck/internal/lora"
@@ -126,17 +127,26 @@ type Fault struct {
 	Happened int    `json:"happened"`
 }
 
+// Ended is a fault that is over.
+type Ended struct {
+	Fault
+	Released bool      `json:"released"` // with Calls to come; otherwise it happened as often as was asked
+	At       time.Time `json:"at"`
+}
+
 // Registry holds what is set. The zero value is ready, a nil one takes nothing. It is safe for concurrent use.
 type Registry struct {
 	mu    sync.Mutex
 	last  int
 	set   []Fault       // in the order in which they were set
+	ended []Ended       // the last ones, in the order in which they ended
 	fewer chan struct{} // closed when one is over, where somebody waits for that
 }
 
 const (
 	mostFaults = 100
 	mostCalls  = 1_000_000
+	mostEnded  = 10
 )
 
 // Set adds a fault for the next calls, or until it is released where calls is 0. Its errors are of kind Invalid.
@@ -172,8 +182,7 @@ func (r *Registry) Release(id string) error {
 	if i < 0 {
 		return lora.Errorf(lora.NotFound, "No fault %q is set; it may have happened as often as was asked.", id)
 	}
-	r.set = slices.Delete(r.set, i, i+1)
-	r.tell()
+	r.end(i, true)
 	return nil
 }
 
@@ -181,12 +190,16 @@ func (r *Registry) Release(id string) error {
 func (r *Registry) ReleaseAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.set = nil
-	r.tell()
+	for len(r.set) > 0 {
+		r.end(0, true)
+	}
 }
 
-// tell wakes those who wait for a fault to be over. The caller holds mu.
-func (r *Registry) tell() {
+// end takes a fault out of what is set, keeps it among the last that ended, and wakes those who wait for that. The caller holds mu.
+func (r *Registry) end(i int, released bool) {
+	r.ended = append(r.ended, Ended{r.set[i], released, time.Now()})
+	r.ended = r.ended[max(0, len(r.ended)-mostEnded):]
+	r.set = slices.Delete(r.set, i, i+1)
 	if r.fewer != nil {
 		close(r.fewer)
 		r.fewer = nil
@@ -222,6 +235,15 @@ func (r *Registry) Faults() []Fault {
 	return slices.Clone(r.set)
 }
 
+// Ended gives the last that ended, newest first.
+func (r *Registry) Ended() []Ended {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := slices.Clone(r.ended)
+	slices.Reverse(last)
+	return last
+}
+
 // Has reports whether Take would find the kind set for one of the resources. It uses nothing up.
 func (r *Registry) Has(kind Kind, resources ...string) bool {
 	if r == nil {
@@ -250,8 +272,7 @@ func (r *Registry) Take(kind Kind, resources ...string) bool {
 		return true
 	}
 	if f.Calls--; f.Calls == 0 {
-		r.set = slices.Delete(r.set, i, i+1)
-		r.tell()
+		r.end(i, false)
 	}
 	return true
 }

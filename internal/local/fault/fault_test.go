@@ -49,6 +49,50 @@ func TestAFaultHitsOnlyWhatItNames(t *testing.T) {
 	}
 }
 
+func TestTheLastFaultsThatEndedAreKept(t *testing.T) {
+	t.Parallel()
+	var r fault.Registry
+	set := func(kind fault.Kind, calls, happens int) fault.Fault {
+		f, err := r.Set(kind, "tiny", calls)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range happens {
+			r.Take(kind, "tiny")
+		}
+		return f
+	}
+	set(fault.Throttle, 3, 3)
+	cut := set(fault.Quota, 5, 2)
+	if err := r.Release(cut.ID); err != nil {
+		t.Fatal(err)
+	}
+	set(fault.Noise, 0, 1)
+	r.ReleaseAll()
+	got := r.Ended() // newest first
+	if len(got) != 3 {
+		t.Fatalf("ended: %+v", got)
+	}
+	for i, want := range []fault.Ended{
+		{Fault: fault.Fault{ID: "3", Kind: fault.Noise, Resource: "tiny", Happened: 1}, Released: true},
+		{Fault: fault.Fault{ID: "2", Kind: fault.Quota, Resource: "tiny", Calls: 3, Happened: 2}, Released: true},
+		{Fault: fault.Fault{ID: "1", Kind: fault.Throttle, Resource: "tiny", Happened: 3}},
+	} {
+		if got[i].At.IsZero() {
+			t.Errorf("%s ended at no time", want.Kind)
+		}
+		if want.At = got[i].At; got[i] != want {
+			t.Errorf("got %+v, want %+v", got[i], want)
+		}
+	}
+	for range 100 {
+		set(fault.NaN, 1, 1)
+	}
+	if got := r.Ended(); len(got) != 10 || got[0].ID != "103" || got[9].ID != "94" {
+		t.Errorf("after 100 more %d are kept: %+v", len(got), got)
+	}
+}
+
 func TestWhatIsNoFaultIsRefused(t *testing.T) {
 	t.Parallel()
 	var r fault.Registry

@@ -37,10 +37,11 @@ var families = map[string]struct {
 	architecture string
 	kvHeads      int // 0: as many as heads
 	context      int
+	window       int // 0: none
 }{
-	"llama":   {"LlamaForCausalLM", 0, 2048},
-	"mistral": {"MistralForCausalLM", 8, 131072},
-	"qwen2":   {"Qwen2ForCausalLM", 32, 32768},
+	"llama":   {"LlamaForCausalLM", 0, 2048, 0},
+	"mistral": {"MistralForCausalLM", 8, 131072, 4096},
+	"qwen2":   {"Qwen2ForCausalLM", 32, 32768, 4096},
 }
 
 // fields reads a config's members; the first that is of the wrong kind is remembered.
@@ -118,7 +119,7 @@ func readConfig(dir string) (*config, error) {
 	if c.rope, err = readRope(f); err != nil {
 		return nil, err
 	}
-	if c.windows, err = readWindows(f, c); err != nil {
+	if c.windows, err = readWindows(f, c, family.window); err != nil {
 		return nil, err
 	}
 	return c, c.addGenerationEOS(dir)
@@ -210,11 +211,13 @@ func (c *config) checkSizes() error {
 	return nil
 }
 
-// readWindows gives each layer's sliding window. Mistral slides in every layer; Qwen2 from max_window_layers on, or where
-// layer_types says so.
-func readWindows(f *fields, c *config) ([]int, error) {
+// readWindows gives each layer's sliding window, which is of the family's size where the file is silent. Mistral slides in every
+// layer; Qwen2 from max_window_layers on, or where layer_types says so.
+func readWindows(f *fields, c *config, window int) ([]int, error) {
 	windows := make([]int, c.layers)
-	var window int
+	if _, there := f.raw["sliding_window"]; there { // null means none
+		window = 0
+	}
 	var types []string
 	f.read("sliding_window", &window)
 	f.read("layer_types", &types)

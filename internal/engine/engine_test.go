@@ -355,6 +355,7 @@ func TestRequestsThatCannotBeAnsweredAreRefused(t *testing.T) {
 		"a negative token":      func(r *engine.Request) { r.Tokens = []int{-1} },
 		"no tokens to make":     func(r *engine.Request) { r.MaxTokens = 0 },
 		"more than the context": func(r *engine.Request) { r.MaxTokens = 98 },
+		"more than a number":    func(r *engine.Request) { r.MaxTokens = math.MaxInt },
 		"min over max":          func(r *engine.Request) { r.MinTokens = 6 },
 		"negative temperature":  func(r *engine.Request) { r.Temperature = -1 },
 		"NaN temperature":       func(r *engine.Request) { r.Temperature = nan },

@@ -16,7 +16,7 @@ func (e *Engine) check(r *Request) error {
 		return bad("The prompt is empty.")
 	case r.MaxTokens < 1:
 		return bad("max_tokens is %d; ask for at least 1.", r.MaxTokens)
-	case len(r.Tokens)+r.MaxTokens > e.info.Context:
+	case r.MaxTokens > e.info.Context-len(r.Tokens):
 		return bad("The prompt has %d tokens and max_tokens is %d; together they may be %d.", len(r.Tokens), r.MaxTokens, e.info.Context)
 	case r.MinTokens < 0 || r.MinTokens > r.MaxTokens:
 		return bad("min_tokens is %d; it must lie between 0 and max_tokens, %d.", r.MinTokens, r.MaxTokens)

@@ -84,7 +84,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Close ends all requests, waits for the scheduler and frees the base. A second Close does nothing.
+// Close ends all requests and waits for the scheduler. A second Close does nothing.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	if e.closed == nil {
@@ -244,14 +244,15 @@ func (e *Engine) admit(ctx context.Context, request Request) (*run, error) {
 	if err := e.check(&request); err != nil {
 		return nil, err
 	}
+	request.Tokens, request.Allowed = slices.Clone(request.Tokens), slices.Clone(request.Allowed) // the caller may change its own
 	request.Stop, request.StopTokens = slices.Clone(request.Stop), slices.Clone(request.StopTokens)
-	request.LogitBias, request.Allowed = maps.Clone(request.LogitBias), slices.Clone(request.Allowed)
+	request.LogitBias = maps.Clone(request.LogitBias)
 	seed := rand.Uint64()
 	if request.Seed != nil {
 		seed = *request.Seed
 	}
 	r := &run{
-		ctx: ctx, request: request, pending: slices.Clone(request.Tokens), out: newOutbox(),
+		ctx: ctx, request: request, pending: request.Tokens, out: newOutbox(),
 		answer: answer{text: e.tokenizer.Stream(true), stops: request.Stop},
 		random: rand.New(rand.NewPCG(seed, 0)), history: newHistory(&request),
 	}

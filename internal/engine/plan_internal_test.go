@@ -123,18 +123,24 @@ func TestABugInAStepEndsTheEngineAndNotTheProcess(t *testing.T) {
 	}
 }
 
-func TestStatsTellWhatIsUnderWay(t *testing.T) {
-	t.Parallel()
-	tokens, err := tokenizer.Open(filepath.Join("testdata", "llama", "tokenizer.json"))
+// driven is an engine whose scheduler is driven by hand, so that every step can be looked at.
+func driven(t *testing.T) (*Engine, *scheduler) {
+	t.Helper()
+	dir := filepath.Join("testdata", "llama")
+	tokens, err := tokenizer.Open(filepath.Join(dir, "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The scheduler is driven by hand, so that every step can be looked at.
 	e := &Engine{
-		options: Options{MaxRunning: 1, StepTokens: 30}, model: loadTestModel(t, filepath.Join("testdata", "llama")), tokenizer: tokens,
+		options: Options{MaxRunning: 1, StepTokens: 30}, model: loadTestModel(t, dir), tokenizer: tokens,
 		info: Info{Context: 100, Vocab: 512}, wake: make(chan struct{}, 1), adapters: map[string]*adapter{},
 	}
-	s := &scheduler{engine: e}
+	return e, &scheduler{engine: e}
+}
+
+func TestStatsTellWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	e, s := driven(t)
 	var runs []*run
 	for range 2 {
 		r, err := e.admit(t.Context(), Request{Tokens: make([]int, 50), MaxTokens: 2})

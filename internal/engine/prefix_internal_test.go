@@ -1,6 +1,10 @@
 package engine
 
-import "testing"
+import (
+	"errors"
+	"slices"
+	"testing"
+)
 
 func TestKeptPrefixesAreBounded(t *testing.T) {
 	t.Parallel()
@@ -19,5 +23,21 @@ func TestKeptPrefixesAreBounded(t *testing.T) {
 	}
 	if total != mostPrefix || p[len(p)-1].tokens[0] != 99 {
 		t.Errorf("%d prefixes hold %d tokens, the newest begins with %d", len(p), total, p[len(p)-1].tokens[0])
+	}
+}
+
+func TestAKeptPrefixIsThePromptAsItWasAsked(t *testing.T) {
+	t.Parallel()
+	e, s := driven(t)
+	tokens := slices.Repeat([]int{1}, 20)
+	if _, err := e.admit(t.Context(), Request{Tokens: tokens, MaxTokens: 1, Trouble: Trouble{Prefix: "name"}}); err != nil {
+		t.Fatal(err)
+	}
+	tokens[0] = 2 // the caller's own
+	if err := errors.Join(s.admit(), s.step()); err != nil {
+		t.Fatal(err)
+	}
+	if kept, length := e.prefixes.find("name", slices.Repeat([]int{1}, 16)); length != 16 {
+		t.Errorf("kept the prompt %v", kept.tokens)
 	}
 }

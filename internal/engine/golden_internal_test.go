@@ -59,7 +59,7 @@ func readExpected(t testing.TB, base string) *expected {
 	return &e
 }
 
-// copyBase links a golden base into a fresh directory where single files can be replaced.
+// copyBase copies a golden base into a fresh directory where single files can be replaced.
 func copyBase(t testing.TB, base string) string {
 	t.Helper()
 	dir := t.TempDir()

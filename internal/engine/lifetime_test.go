@@ -29,12 +29,13 @@ func TestLeavingTheLoopFreesThePlace(t *testing.T) {
 	defer cancel(nil)
 	mine := errors.New("mine")
 	var last error
-	for _, err := range e.Generate(ctx, long) {
+	made := 0
+	for c, err := range e.Generate(ctx, long) {
 		cancel(mine)
-		last = err
+		made, last = made+len(c.Tokens), err
 	}
-	if last != nil && !errors.Is(last, mine) {
-		t.Errorf("a cancelled request ended with %v", last)
+	if !errors.Is(last, mine) && made < 500 { // it may have been over before
+		t.Errorf("a cancelled request ended after %d tokens with %v", made, last)
 	}
 	// One place only: this ends because the two before have left it.
 	mustGenerate(t, e, engine.Request{Tokens: []int{1}, MaxTokens: 2, IgnoreEOS: true})
@@ -160,16 +161,17 @@ func TestCloseEndsWhatRuns(t *testing.T) {
 	t.Parallel()
 	e := openTest(t, "llama", engine.Options{Threads: 2, MaxRunning: 1})
 	var last error
-	for _, err := range e.Generate(t.Context(), engine.Request{Tokens: []int{1}, MaxTokens: 500, IgnoreEOS: true}) {
+	made := 0
+	for c, err := range e.Generate(t.Context(), engine.Request{Tokens: []int{1}, MaxTokens: 500, IgnoreEOS: true}) {
 		if err == nil {
 			if err := e.Close(); err != nil {
 				t.Error(err)
 			}
 		}
-		last = err
+		made, last = made+len(c.Tokens), err
 	}
-	if last != nil && lora.KindOf(last) != lora.Unavailable {
-		t.Errorf("the running request ended with %v", last)
+	if lora.KindOf(last) != lora.Unavailable && made < 500 { // it may have been over before
+		t.Errorf("the running request ended after %d tokens with %v", made, last)
 	}
 	if _, err := generate(t.Context(), e, engine.Request{Tokens: []int{1}, MaxTokens: 1}); lora.KindOf(err) != lora.Unavailable {
 		t.Errorf("a request after Close: got %v", err)

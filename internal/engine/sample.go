@@ -36,7 +36,7 @@ func (s *sampler) choose(logits []float32, r *Request, random *rand.Rand) int {
 	s.candidates = s.candidates[:0]
 	total := 0.0
 	for id, w := range weights {
-		if w > 1e-12 && float64(w) >= r.MinP { // less could not be drawn by a 53-bit number anyway in any vocabulary
+		if w > 1e-12 && float64(w) >= r.MinP { // in the largest vocabulary the others weigh less than 0.00002 together, and few are sorted
 			s.candidates = append(s.candidates, candidate{id, float64(w)})
 			total += float64(w)
 		}

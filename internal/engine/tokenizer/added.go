@@ -41,7 +41,8 @@ func newMatcher(tokens []addedToken) *matcher {
 // It walks as the official library does, which shows where tokens meet: one that may not stand here hides shorter ones within it,
 // and white space swallowed on the right is still looked through for the next token.
 func (m *matcher) cut(text string, give func(part string, id, at int)) {
-	last := 0 // what is before has been given
+	last := 0   // what is before has been given
+	spaces := 0 // up to here white space has been swallowed on the right of a token
 	for at := 0; at < len(text); {
 		token, found := m.longest(text[at:])
 		if !found {
@@ -54,10 +55,12 @@ func (m *matcher) cut(text string, give func(part string, id, at int)) {
 			continue
 		}
 		if token.LStrip {
-			start = max(last, len(strings.TrimRightFunc(text[:start], unicode.IsSpace)))
+			start = last + len(strings.TrimRightFunc(text[last:max(last, start)], unicode.IsSpace))
 		}
 		if token.RStrip {
-			end = len(text) - len(strings.TrimLeftFunc(text[end:], unicode.IsSpace))
+			spaces = max(spaces, end)
+			spaces = len(text) - len(strings.TrimLeftFunc(text[spaces:], unicode.IsSpace))
+			end = spaces
 		}
 		if start > last {
 			give(text[last:start], -1, last)

@@ -117,6 +117,25 @@ func TestLongWordsAreNotQuadratic(t *testing.T) {
 	}
 }
 
+// Added tokens that are white space and swallow more of it: looking at a run anew for each of its tokens would take hours.
+func TestTokensOfWhiteSpaceAreNotQuadratic(t *testing.T) {
+	t.Parallel()
+	for name, added := range map[string]string{
+		"on the left":                `{"id":3,"content":" ","lstrip":true}`,
+		"on the right":               `{"id":3,"content":" ","rstrip":true}`,
+		"on the right, now and then": `{"id":3,"content":" ","rstrip":true},{"id":4,"content":"\t"}`,
+	} {
+		tok, err := tokenizer.Parse([]byte(`{"added_tokens":[` + added + `],"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Repeat(" \t", 1<<20)
+		if ids := tok.Encode(text+"ab", false); ids[0] != 3 || ids[len(ids)-1] != 2 {
+			t.Errorf("%s: got %d ids, from %d to %d", name, len(ids), ids[0], ids[len(ids)-1])
+		}
+	}
+}
+
 // What texts without end of one kind cost: a quadratic step anywhere would take hours.
 func BenchmarkWorst(b *testing.B) {
 	const size = 1 << 20

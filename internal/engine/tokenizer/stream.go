@@ -10,7 +10,7 @@ type Stream struct {
 	skipSpecial bool
 	ids         []int // since the last point where the text was whole, and the run before it
 	given       int   // how many of ids have had their text given
-	open        bool  // the last id that has a text is a <0xNN> token
+	open        bool  // the last of them is a <0xNN> token
 }
 
 // Stream begins a text.
@@ -20,11 +20,11 @@ func (t *Tokenizer) Stream(skipSpecial bool) *Stream {
 
 // Next gives the text that the next id makes certain, which may be empty or that of several ids.
 func (s *Stream) Next(id int) string {
-	s.ids = append(s.ids, id)
-	if !s.skipSpecial || !s.tokenizer.Special(id) {
-		_, s.open = byteToken(s.tokenizer.Token(id))
+	if !s.tokenizer.decodes(id, s.skipSpecial) {
+		return ""
 	}
-	if s.open {
+	s.ids = append(s.ids, id)
+	if _, s.open = byteToken(s.tokenizer.tokens[id]); s.open {
 		return ""
 	}
 	text := s.fresh()

@@ -250,10 +250,9 @@ func (t *Tokenizer) normalize(text string) string {
 func (t *Tokenizer) Decode(ids []int, skipSpecial bool) string {
 	parts := make([]string, 0, len(ids))
 	for _, id := range ids {
-		if id < 0 || id >= len(t.tokens) || skipSpecial && t.Special(id) {
-			continue
+		if t.decodes(id, skipSpecial) {
+			parts = append(parts, t.tokens[id])
 		}
-		parts = append(parts, t.tokens[id])
 	}
 	if t.decoders == nil {
 		return strings.Join(parts, " ")
@@ -262,6 +261,11 @@ func (t *Tokenizer) Decode(ids []int, skipSpecial bool) string {
 		parts = decode(parts)
 	}
 	return strings.Join(parts, "")
+}
+
+// decodes reports whether an id has a part in the text.
+func (t *Tokenizer) decodes(id int, skipSpecial bool) bool {
+	return id >= 0 && id < len(t.tokens) && !(skipSpecial && t.Special(id))
 }
 
 // String says what it is, for logs.

@@ -176,6 +176,40 @@ func TestStreamsOfBrokenBytesGoOn(t *testing.T) {
 	}
 }
 
+// Ids that have no part in the text, as a model may write them without end, are not looked at again and again, and part no bytes of one
+// character or run.
+func TestStreamsPassOverIdsWithoutText(t *testing.T) {
+	t.Parallel()
+	for _, family := range families {
+		tok := open(t, family)
+		silent := []int{tok.Vocab()}
+		for id := range tok.Vocab() {
+			if tok.Special(id) {
+				silent = append(silent, id)
+			}
+		}
+		stream := tok.Stream(true)
+		var ids []int
+		var streamed strings.Builder
+		for _, id := range tok.Encode("a 🙂\xf3b", false) {
+			for range 20_000 / len(silent) {
+				for _, id := range silent {
+					streamed.WriteString(stream.Next(id))
+				}
+			}
+			ids = append(append(ids, silent...), id)
+			streamed.WriteString(stream.Next(id))
+			if want := tok.Decode(ids, true); !strings.HasPrefix(want, streamed.String()) {
+				t.Errorf("%s: streamed %q, which is no beginning of %q", family, streamed.String(), want)
+			}
+		}
+		streamed.WriteString(stream.Flush())
+		if want := tok.Decode(ids, true); streamed.String() != want {
+			t.Errorf("%s: streamed %q, want %q", family, streamed.String(), want)
+		}
+	}
+}
+
 // Small files that could take all memory or all time.
 func TestNoFileTakesTheProgramDown(t *testing.T) {
 	t.Parallel()

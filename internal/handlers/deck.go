@@ -18,6 +18,9 @@ import (
 
 // deck is the home page.
 func (h *Handlers) deck(c echo.Context) error {
+	if h.Levers != nil {
+		h.Levers.RefreshFaults(c.Request().Context())
+	}
 	view, err := h.deckView(c.Request().Context())
 	if err != nil {
 		return err

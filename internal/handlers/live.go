@@ -213,12 +213,12 @@ func (h *Handlers) regions(c echo.Context) ([]region, error) {
 	case "":
 		return nil, nil
 	case "deck":
-		return []region{{id: templates.IDDeck, keys: []string{live.Deck, live.Levers}, every: ageEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
+		return []region{{id: templates.IDDeck, keys: []string{live.Deck, live.Faults}, every: ageEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {
 			view, err := h.deckView(ctx)
 			return templates.DeckBody(view), err
 		}}}, nil
 	case "local":
-		return h.localRegions()
+		return h.localRegions(c.Request().Context())
 	case "jobs":
 		filter := jobFilter(c.QueryParams())
 		return []region{{id: templates.IDJobs, keys: []string{live.Jobs}, every: clockEvery, draw: func(ctx context.Context, _ *moment) (templ.Component, error) {

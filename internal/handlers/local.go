@@ -46,11 +46,12 @@ func (h *Handlers) local(c echo.Context) error {
 	return h.render(c, http.StatusOK, templates.LocalPage(shell, h.localView(panel), localForm(now, c.QueryParam("kind"))))
 }
 
-func (h *Handlers) localRegions() ([]region, error) {
+func (h *Handlers) localRegions(ctx context.Context) ([]region, error) {
 	panel, err := h.panel()
 	if err != nil {
 		return nil, err
 	}
+	panel.Refresh(ctx) // the page may have been asked for long ago, before a restart
 	return []region{{id: templates.IDLocal, keys: []string{live.Levers}, every: ageEvery, draw: func(context.Context, *moment) (templ.Component, error) {
 		return templates.LocalBody(h.localView(panel)), nil
 	}}}, nil

@@ -13,7 +13,8 @@ import (
 const every = time.Second
 
 // Panel keeps a picture of the local place, and tells the pages when it changes. Levers may be pulled by others too, so it looks
-// by itself.
+// by itself while somebody watches: only the local place's page asks what the containers hold, which a vLLM of the user's own
+// answers, and writes into its log, each time.
 type Panel struct {
 	*Client
 	hub *live.Hub
@@ -26,34 +27,55 @@ type Panel struct {
 // NewPanel makes a panel that has not looked yet.
 func NewPanel(client *Client, hub *live.Hub) *Panel { return &Panel{Client: client, hub: hub} }
 
-// Run looks again and again until ctx ends.
+// Run looks again and again, as far as somebody watches, until ctx ends.
 func (p *Panel) Run(ctx context.Context) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
+	p.follow(ctx, ticker.C)
+}
+
+func (p *Panel) follow(ctx context.Context, ticks <-chan time.Time) {
 	for {
-		p.Refresh(ctx)
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-ticks:
+		}
+		switch {
+		case p.hub.Watched(live.Levers):
+			p.Refresh(ctx)
+		case p.hub.Watched(live.Faults):
+			p.RefreshFaults(ctx)
 		}
 	}
 }
 
-// Refresh looks now. Whoever has pulled a lever calls it, so that the next page shows it.
+// Refresh looks now. Whoever has pulled a lever or asks for the page calls it, so that what is shown is true.
 func (p *Panel) Refresh(ctx context.Context) {
 	now, err := p.Look(ctx)
+	p.seen(ctx, err, func(last *Local) { *last = now })
+}
+
+// RefreshFaults looks now what is set to go wrong, and at nothing else.
+func (p *Panel) RefreshFaults(ctx context.Context) {
+	faults, err := p.Faults(ctx)
+	p.seen(ctx, err, func(last *Local) { last.Faults = faults })
+}
+
+// seen takes up what a look has brought, and tells the pages when it is something new.
+func (p *Panel) seen(ctx context.Context, err error, take func(last *Local)) {
 	if ctx.Err() != nil {
 		return // whoever asked has gone, which says nothing about the place
 	}
 	p.mu.Lock()
-	changed := (err == nil) != (p.err == nil) || err == nil && !reflect.DeepEqual(now, p.last)
+	before, mute := p.last, p.err != nil
 	if p.err = err; err == nil {
-		p.last = now
+		take(&p.last)
 	}
+	changed := mute != (err != nil) || !reflect.DeepEqual(before, p.last)
 	p.mu.Unlock()
 	if changed {
-		p.hub.Changed(live.Levers)
+		p.hub.Changed(live.Levers, live.Faults)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	Jobs = "jobs" // the list of jobs and the tray: a job was added, ended or moved to another step
 
 	Levers  = "levers"  // the local place: its pace, its faults, what its containers hold
+	Faults  = "faults"  // what is set to go wrong there, as the deck says it
 	Uploads = "uploads" // the open uploads, as the tray and their page list them
 )
 
@@ -69,6 +70,18 @@ func (h *Hub) Watch(keys ...string) *Watch {
 	}
 	h.watches[w] = struct{}{}
 	return w
+}
+
+// Watched reports whether a watch of the key is open: looking at something that nobody sees can be left.
+func (h *Hub) Watched(key string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for w := range h.watches {
+		if w.asked[key] {
+			return true
+		}
+	}
+	return false
 }
 
 // Watching reports how many watches are open.

@@ -39,6 +39,29 @@ func TestKeysNobodyAskedForWakeNobody(t *testing.T) {
 	}
 }
 
+func TestAKeyIsWatchedWhileAWatchOfItIsOpen(t *testing.T) {
+	t.Parallel()
+	hub := live.New()
+	one, two := hub.Watch(live.Deck, live.Levers), hub.Watch(live.Levers)
+	for _, step := range []struct {
+		what         string
+		do           func()
+		deck, levers bool
+	}{
+		{"both are open", func() {}, true, true},
+		{"the deck's is closed", one.Close, false, true},
+		{"both are closed", two.Close, false, false},
+	} {
+		if step.do(); hub.Watched(live.Deck) != step.deck || hub.Watched(live.Levers) != step.levers {
+			t.Errorf("%s: deck %t, levers %t", step.what, hub.Watched(live.Deck), hub.Watched(live.Levers))
+		}
+	}
+	hub.Watch(live.Deck)
+	if hub.Close(); hub.Watched(live.Deck) {
+		t.Error("a closed hub says that somebody watches")
+	}
+}
+
 // A watcher that wakes slower than changes come must still see the last state: every change after a Take marks again.
 func TestSlowWatcherEndsOnTheLastState(t *testing.T) {
 	t.Parallel()

@@ -92,10 +92,11 @@ func (r Report) Refusal() string {
 
 // Base is what is known of the base component.
 type Base struct {
-	Name          string
-	Settings      lora.Settings
-	Config        *ModelConfig // nil when it could not be read
-	ConfigTrouble string       // why not
+	Name            string
+	Settings        lora.Settings
+	SettingsTrouble string       // why they could not be read; "" when they were
+	Config          *ModelConfig // nil when it could not be read
+	ConfigTrouble   string       // why not
 }
 
 // ModelConfig is a base's config.json as far as LoRA shapes need it.

@@ -91,6 +91,13 @@ func TestEachRuleFindsItsFault(t *testing.T) {
 	}{
 		{"LoRA is off", "lora-enabled", check.Block, "SM_VLLM_ENABLE_LORA", plain, func(b *check.Base) { b.Settings.Enabled = false }},
 		{"no updates at run time", "runtime-updates", check.Block, "VLLM_ALLOW_RUNTIME_LORA_UPDATING", plain, func(b *check.Base) { b.Settings.RuntimeUpdate = false }},
+		{"settings not read", "lora-enabled", check.Warn, "its model is gone", plain, func(b *check.Base) {
+			b.Settings, b.SettingsTrouble = lora.Settings{}, "its model is gone."
+		}},
+		{"a limit that vLLM refuses", "rank", check.Warn, `SM_VLLM_MAX_LORA_RANK is "33"`, plain, func(b *check.Base) {
+			b.Settings = lora.SettingsFrom(map[string]string{lora.EnvEnableLora: "true", lora.EnvRuntimeUpdate: "true", lora.EnvMaxLoraRank: "33"})
+		}},
+		{"a rank that no limit equals", "rank", check.Block, "SM_VLLM_MAX_LORA_RANK=8 or more", plain, func(b *check.Base) { b.Settings.MaxRank = 1 }},
 		{"nested", "files", check.Block, "sub/adapter_config.json", edit(func(f fstest.MapFS) {
 			f["sub/adapter_config.json"], f["sub/adapter_model.safetensors"] = f["adapter_config.json"], f["adapter_model.safetensors"]
 			delete(f, "adapter_config.json")

@@ -34,9 +34,13 @@ var rules = []rule{
 	{name: "shapes", needs: theHeader | theConfig, subject: "Shapes against the base", look: shapesFit},
 }
 
-// loraEnabled: A22.
+// loraEnabled: A22. It speaks for all rules about settings when these could not be read.
 func loraEnabled(_ peft.Adapter, base Base) (Finding, bool) {
-	if base.Settings.Enabled {
+	switch {
+	case base.SettingsTrouble != "":
+		return warn("Nothing was held against the base's settings", "They could not be read: "+base.SettingsTrouble,
+			"Look whether its model is there and whether this role may describe it.")
+	case base.Settings.Enabled:
 		return pass("LoRA is on")
 	}
 	return block("LoRA is off on "+base.Name, "Its model does not set "+lora.EnvEnableLora+"=true, so no adapter can be loaded.",
@@ -45,7 +49,10 @@ func loraEnabled(_ peft.Adapter, base Base) (Finding, bool) {
 
 // runtimeUpdates: without the flag the component becomes InService and every request to it fails (facts §2.6).
 func runtimeUpdates(_ peft.Adapter, base Base) (Finding, bool) {
-	if base.Settings.RuntimeUpdate {
+	switch {
+	case base.SettingsTrouble != "":
+		return silent()
+	case base.Settings.RuntimeUpdate:
 		return pass("Adapters may be loaded while it runs")
 	}
 	return block("Adapters cannot be loaded while "+base.Name+" runs",
@@ -199,12 +206,19 @@ func pairs(a peft.Adapter, _ Base) (Finding, bool) {
 
 // rankFits: A6, S4.
 func rankFits(a peft.Adapter, base Base) (Finding, bool) {
-	if a.ConfigTrouble != nil || a.Rank == 0 {
+	if a.ConfigTrouble != nil || a.Rank == 0 || base.SettingsTrouble != "" {
 		return silent()
+	}
+	next := fmt.Sprintf("vLLM takes no rank above %d.", slices.Max(lora.Ranks()))
+	if i := slices.IndexFunc(lora.Ranks(), func(rank int) bool { return rank >= a.Rank }); i >= 0 {
+		next = fmt.Sprintf("Create the base again with %s=%d or more.", lora.EnvMaxLoraRank, lora.Ranks()[i])
+	}
+	if _, wrong := base.Settings.Wrong[lora.EnvMaxLoraRank]; wrong {
+		return warn("The rank that this base takes is not known", base.Settings.Refusal(lora.EnvMaxLoraRank), next)
 	}
 	if a.Rank > base.Settings.MaxRank {
 		return block(fmt.Sprintf("Rank %d is too high for this base", a.Rank), fmt.Sprintf("%s takes up to %d (%s).", base.Name, base.Settings.MaxRank, lora.EnvMaxLoraRank),
-			fmt.Sprintf("Create the base again with %s=%d or more, or train with a lower rank.", lora.EnvMaxLoraRank, a.Rank))
+			next+" Or train with a lower rank.")
 	}
 	return pass("rank %d of up to %d", a.Rank, base.Settings.MaxRank)
 }

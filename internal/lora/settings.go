@@ -1,6 +1,9 @@
 package lora
 
 import (
+	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,6 +17,10 @@ type Settings struct {
 	MaxCPULoras   int  // SM_VLLM_MAX_CPU_LORAS, 0 when unset (vLLM then takes MaxLoras)
 	RuntimeUpdate bool // VLLM_ALLOW_RUNTIME_LORA_UPDATING
 	Context       int  // SM_VLLM_MAX_MODEL_LEN, tokens of one request, 0 when unset (vLLM then takes the base's own)
+
+	// Wrong holds, by variable, what is set for MaxRank, MaxLoras or MaxCPULoras and refused by vLLM, which does not start with
+	// it. Such a limit is 0: nothing is known of it.
+	Wrong map[string]string
 }
 
 // Names of the variables.
@@ -26,27 +33,66 @@ const (
 	EnvMaxModelLen   = "SM_VLLM_MAX_MODEL_LEN"
 )
 
-// SettingsFrom reads the variables out of a container's environment, with vLLM's defaults where one is unset or no
-// number. It judges nothing: what the container refuses is the container's to say.
+// Ranks are what vLLM takes for EnvMaxLoraRank, lowest first, as the parsers of 0.11.2, 0.27.1 and 0.32.0 have it.
+func Ranks() []int { return []int{1, 8, 16, 32, 64, 128, 256, 320, 512} }
+
+// SettingsFrom reads the variables out of a container's environment as the image's entrypoint and vLLM's command line do, with
+// vLLM's defaults where one is unset. Of what else is wrong with them it says nothing: that is the container's to say.
 func SettingsFrom(env map[string]string) Settings {
-	number := func(key string, fallback int) int {
-		n, err := strconv.Atoi(strings.TrimSpace(env[key]))
-		if err != nil {
-			return fallback
-		}
-		return n
-	}
-	// An empty value is a bare flag: on (facts §2.1, value rules).
+	s := Settings{MaxRank: 16, MaxLoras: 1, Context: readableInt(env[EnvMaxModelLen]), Wrong: map[string]string{}}
+	// Any value but false is the flag (facts §2.1, value rules): the word behind it goes by unread.
 	enable, set := env[EnvEnableLora]
-	truthy := func(v string) bool { return strings.EqualFold(v, "true") || v == "1" }
-	return Settings{
-		Enabled:       set && (enable == "" || strings.EqualFold(enable, "true")),
-		MaxRank:       number(EnvMaxLoraRank, 16),
-		MaxLoras:      number(EnvMaxLoras, 1),
-		MaxCPULoras:   number(EnvMaxCPULoras, 0),
-		RuntimeUpdate: truthy(env[EnvRuntimeUpdate]),
-		Context:       readableInt(env[EnvMaxModelLen]),
+	s.Enabled = set && !strings.EqualFold(enable, "false")
+	switch strings.ToLower(strings.TrimSpace(env[EnvRuntimeUpdate])) {
+	case "1", "true":
+		s.RuntimeUpdate = true
 	}
+	for _, limit := range []struct {
+		variable string
+		value    *int
+		fits     func(n int) bool // without LoRA vLLM does not compare them
+	}{
+		{EnvMaxLoraRank, &s.MaxRank, func(n int) bool { return slices.Contains(Ranks(), n) }},
+		{EnvMaxLoras, &s.MaxLoras, func(n int) bool { return n >= 1 || !s.Enabled }},
+		{EnvMaxCPULoras, &s.MaxCPULoras, func(n int) bool { return n >= s.MaxLoras || !s.Enabled }},
+	} {
+		given, set := env[limit.variable]
+		if !set || strings.EqualFold(given, "false") {
+			continue // false leaves the flag out
+		}
+		n, isNumber := pythonInt(given)
+		if !isNumber || !limit.fits(n) {
+			s.Wrong[limit.variable], n = given, 0
+		}
+		*limit.value = n
+	}
+	return s
+}
+
+// Refusal says of a variable in Wrong what it is set to and what vLLM takes instead, as a sentence.
+func (s Settings) Refusal(variable string) string {
+	takes := "a whole number, from 1"
+	switch variable {
+	case EnvMaxLoraRank:
+		var ranks []string
+		for _, rank := range Ranks() {
+			ranks = append(ranks, strconv.Itoa(rank))
+		}
+		last := len(ranks) - 1
+		takes = strings.Join(ranks[:last], ", ") + " or " + ranks[last]
+	case EnvMaxCPULoras:
+		takes = "a whole number, not below " + EnvMaxLoras
+	}
+	return fmt.Sprintf("%s is %q, which vLLM does not take: it takes %s.", variable, s.Wrong[variable], takes)
+}
+
+var digits = regexp.MustCompile(`^[+-]?[0-9]+(_[0-9]+)*$`)
+
+// pythonInt reads a whole number as vLLM's command line does.
+func pythonInt(text string) (n int, ok bool) {
+	text = strings.TrimSpace(text)
+	n, err := strconv.Atoi(strings.ReplaceAll(text, "_", ""))
+	return n, err == nil && digits.MatchString(text)
 }
 
 // units are what vLLM takes behind a number of tokens: "8k" is 8,000 and "8K" 8,192.

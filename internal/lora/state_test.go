@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"loradeck/internal/lora"
 )
 
@@ -63,9 +65,9 @@ func TestMessageNeverLeaksAnUnknownError(t *testing.T) {
 func TestSettingsFromTakesVLLMDefaults(t *testing.T) {
 	t.Parallel()
 	got := lora.SettingsFrom(map[string]string{"SM_VLLM_ENABLE_LORA": "True", "SM_VLLM_MAX_LORA_RANK": "64", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"})
-	want := lora.Settings{Enabled: true, MaxRank: 64, MaxLoras: 1, RuntimeUpdate: true}
-	if got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	want := lora.Settings{Enabled: true, MaxRank: 64, MaxLoras: 1, RuntimeUpdate: true, Wrong: map[string]string{}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 	if off := lora.SettingsFrom(nil); off.Enabled || off.MaxRank != 16 || off.RuntimeUpdate {
 		t.Errorf("unset: got %+v", off)

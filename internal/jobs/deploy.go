@@ -140,6 +140,9 @@ func (j *Jobs) describeBase(ctx context.Context, d deploy) (check.Base, error) {
 	if component.Status != lora.StatusInService {
 		return check.Base{}, lora.Errorf(lora.Conflict, "The base %s is %s, so nothing can be loaded on it. Wait until it is InService, then deploy again.", d.Base, component.Status)
 	}
+	if component.Copies == 0 {
+		return check.Base{}, lora.Errorf(lora.Conflict, "No copy of the base %s runs, so nothing can be loaded on it or proven. Scale it up, then deploy again.", d.Base)
+	}
 	model, err := d.place.Model(ctx, component.ModelName)
 	if err != nil {
 		return check.Base{}, fmt.Errorf("describe the model of %s: %w", d.Base, err)

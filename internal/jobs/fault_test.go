@@ -50,6 +50,31 @@ func (h *house) release() {
 	}
 }
 
+// scale gives the base a number of copies, and waits until they run.
+func (h *house) scale(copies int) {
+	h.t.Helper()
+	ask := fmt.Sprintf(`{"InferenceComponentName":%q,"DesiredRuntimeConfig":{"CopyCount":%d}}`, base, copies)
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, h.url, strings.NewReader(ask))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=any/20261127/us-east-1/sagemaker/aws4_request, SignedHeaders=host, Signature=any")
+	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	r.Header.Set("X-Amz-Target", "SageMaker.UpdateInferenceComponentRuntimeConfig")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		h.t.Fatalf("scale %s to %d copies: %s", base, copies, answer.Status)
+	}
+	h.until("the copies run", func() bool {
+		c, err := h.place.Component(context.Background(), base)
+		return err == nil && c.Status == lora.StatusInService && c.Copies == copies
+	})
+}
+
 const pirateComponent = "pirate-v1-tiny-llama-base"
 
 func TestAProofUnderNaNFailsAndSaysWhy(t *testing.T) {
@@ -127,6 +152,27 @@ func TestAnEngineThatDiesInAProofIsNotBlamedOnTheAdapter(t *testing.T) {
 	}
 	if c, err := h.place.Component(t.Context(), pirateComponent); err != nil || c.Status != lora.StatusInService {
 		t.Errorf("the service still says InService: got %s, %v", c.Status, err)
+	}
+}
+
+func TestNothingIsSentToABaseWithoutCopies(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run()
+	h.scale(0)
+	job, err := h.jobs.Ship(t.Context(), pirate(), h.id(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if job = h.ended(job.ID); job.State != lora.JobFailed || job.Step != 0 || !strings.Contains(job.Reason, "Scale it up, then deploy again") {
+		t.Fatalf("%s at step %d: %s", job.State, job.Step, job.Reason)
+	}
+	h.scale(1)
+	if err := h.jobs.Retry(t.Context(), job.ID); err != nil {
+		t.Fatal(err)
+	}
+	if job = h.ended(job.ID); job.State != lora.JobDone {
+		t.Fatalf("scaled up again: %s: %s", job.State, job.Reason)
 	}
 }
 

@@ -132,13 +132,19 @@ func (h *Handlers) adapterView(ctx context.Context, row db.Adapter, versions []d
 			Where: s.placeOf(d.PlaceID).Name, State: s.stateOf(d, now), Job: jobPath(d.JobID), Remove: removePath(d.PlaceID, d.ComponentName),
 		}
 		if c, seen := s.components[where{d.PlaceID, d.ComponentName}]; seen && lora.Status(c.Status) == lora.StatusInService {
-			entry.Try = playgroundPath(d.PlaceID, d.BaseName, d.ComponentName)
+			entry.Try, entry.Idle = playgroundPath(d.PlaceID, d.BaseName, d.ComponentName), idle(s.components[where{d.PlaceID, d.BaseName}]) != ""
 		}
 		view.Deployments = append(view.Deployments, entry)
 	}
 	for _, b := range s.allBases() {
-		if takesAdapters(b) {
-			view.Bases = append(view.Bases, templates.Option{Value: baseKey(b.PlaceID, b.Name), Text: b.Name + ", " + s.placeOf(b.PlaceID).Name})
+		option := templates.Option{Value: baseKey(b.PlaceID, b.Name), Text: b.Name + ", " + s.placeOf(b.PlaceID).Name}
+		set, _ := settings(b)
+		switch {
+		case takesAdapters(b):
+			view.Bases = append(view.Bases, option)
+		case set.Enabled && idle(b) != "":
+			option.Off, option.Text = true, option.Text+" (no copy runs)"
+			view.Bases = append(view.Bases, option)
 		}
 	}
 	for _, v := range versions {

@@ -25,9 +25,10 @@ type baseAnswer struct {
 }
 
 type baseSettings struct {
-	LoRA     bool `json:"lora"`
-	MaxRank  int  `json:"max_rank"`
-	MaxLoras int  `json:"max_loras"`
+	LoRA     bool              `json:"lora"`
+	MaxRank  int               `json:"max_rank"` // 0 when it is not known
+	MaxLoras int               `json:"max_loras"`
+	Wrong    map[string]string `json:"wrong"` // why: what is set for it and refused by vLLM, by variable
 }
 
 type baseList struct {
@@ -47,7 +48,7 @@ func (h *Handlers) listBases(c echo.Context) error {
 			Modified: db.Time(b.ModifiedAt).UTC(),
 		}
 		if set, known := settings(b); known {
-			answer.Settings = &baseSettings{LoRA: set.Enabled, MaxRank: set.MaxRank, MaxLoras: set.MaxLoras}
+			answer.Settings = &baseSettings{LoRA: set.Enabled, MaxRank: set.MaxRank, MaxLoras: set.MaxLoras, Wrong: set.Wrong}
 		}
 		list.Bases = append(list.Bases, answer)
 	}

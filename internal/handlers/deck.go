@@ -71,7 +71,7 @@ func (h *Handlers) deckView(ctx context.Context) (templates.Deck, error) {
 				}
 				drawn.Slots = append(drawn.Slots, slot)
 			}
-			drawn.Offers = h.offers(place, base, found, drawn.Settled)
+			drawn.Offers = h.offers(place, base, found, drawn.Limits != nil)
 			rack.Bases = append(rack.Bases, drawn)
 			bases++
 		}
@@ -121,7 +121,7 @@ func rackOf(e db.Endpoint, place db.Place, now time.Time) templates.Rack {
 }
 
 func baseOf(base db.Component) templates.Base {
-	view := templates.Base{Name: base.Name, State: templates.ServiceState(lora.Status(base.Status)), Status: base.Status, Note: base.FailureReason}
+	view := templates.Base{Name: base.Name, State: templates.ServiceState(lora.Status(base.Status)), Status: base.Status}
 	m := modelOf(base)
 	if len(m.Architectures) > 0 {
 		view.Specs = append(view.Specs, m.Architectures[0])
@@ -132,36 +132,51 @@ func baseOf(base db.Component) templates.Base {
 	if m.Context > 0 {
 		view.Specs = append(view.Specs, templates.Count(m.Context)+" tokens")
 	}
-	if lora.Status(base.Status) == lora.StatusInService && base.Copies == 0 && view.Note == "" {
-		view.Note = "No copy of it runs, so nothing on it answers, although it is InService. Scale it up before you ask it or deploy to it."
-	}
 	if base.Copies > 1 {
 		view.Specs = append(view.Specs, templates.Count(base.Copies)+" copies")
 	}
 	if lora.Status(base.Status) == lora.StatusInService {
 		view.TryURL = playgroundPath(base.PlaceID, base.Name)
 	}
+	none := idle(base)
+	view.Idle = none != ""
 	set, known := settings(base)
+	notes := []string{base.FailureReason, none}
 	switch {
-	case !known:
-		return view
-	case !set.Enabled && view.Note == "":
-		view.Note = "SM_VLLM_ENABLE_LORA is not on, so this base serves no adapters. It is set in its model's environment."
-	case !set.RuntimeUpdate && view.Note == "":
-		view.Note = "VLLM_ALLOW_RUNTIME_LORA_UPDATING is not on: an adapter can be InService here and still not be loaded."
+	case known && !set.Enabled:
+		notes = append(notes, "SM_VLLM_ENABLE_LORA is not on, so this base serves no adapters. It is set in its model's environment.")
+	case known && !set.RuntimeUpdate:
+		notes = append(notes, "VLLM_ALLOW_RUNTIME_LORA_UPDATING is not on: an adapter can be InService here and still not be loaded.")
 	}
-	view.Settled = set.Enabled
-	view.BatchMax, view.CacheMax, view.RankMax = set.MaxLoras, set.MaxCPULoras, set.MaxRank
-	if set.MaxCPULoras < set.MaxLoras {
-		view.CacheMax, view.CacheNote = set.MaxLoras, " not set: as many as in a batch"
+	view.Notes = slices.DeleteFunc(notes, func(note string) bool { return note == "" })
+	if known && set.Enabled {
+		view.Limits = limitsOf(set)
 	}
 	return view
+}
+
+// limitsOf draws the limits of a base that takes adapters, as its variables set them.
+func limitsOf(set lora.Settings) *templates.Limits {
+	limits := templates.Limits{
+		Batch: templates.Limit{Variable: lora.EnvMaxLoras, Most: set.MaxLoras},
+		Cache: templates.Limit{Variable: lora.EnvMaxCPULoras, Most: set.MaxCPULoras},
+		Rank:  templates.Limit{Variable: lora.EnvMaxLoraRank, Most: set.MaxRank},
+	}
+	for _, limit := range []*templates.Limit{&limits.Batch, &limits.Cache, &limits.Rank} {
+		if _, wrong := set.Wrong[limit.Variable]; wrong {
+			limit.Wrong = set.Refusal(limit.Variable)
+		}
+	}
+	if limits.Cache.Most == 0 && limits.Cache.Wrong == "" {
+		limits.Cache.Most, limits.Cache.Note = set.MaxLoras, " not set: as many as in a batch"
+	}
+	return &limits
 }
 
 func slotOf(a adapter, base db.Component, now time.Time) templates.Slot {
 	state := a.state(base, now)
 	slot := templates.Slot{ID: "slot-" + a.name(), Name: a.name(), Component: a.name(), State: templates.ScreenState(state), Status: a.component.Status}
-	if a.answers() && state != lora.StateDeleting {
+	if a.inService() && state != lora.StateDeleting {
 		slot.TryURL = playgroundPath(base.PlaceID, base.Name, a.name())
 	}
 	if !a.moving() && state != lora.StateDeleting {

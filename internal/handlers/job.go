@@ -46,7 +46,8 @@ type record struct {
 	version    db.Version
 	adapter    db.Adapter
 	component  db.Component
-	seen       bool // component is there now
+	seen       bool         // component is there now
+	base       db.Component // zero when it is not there
 }
 
 func (h *Handlers) record(ctx context.Context, id int64) (record, error) {
@@ -85,6 +86,10 @@ func (h *Handlers) record(ctx context.Context, id int64) (record, error) {
 		return r, fmt.Errorf("read component of job %d: %w", id, err)
 	}
 	r.seen = err == nil && r.deployment.EndedAt == nil
+	r.base, err = q.ComponentNamed(ctx, db.ComponentNamedParams{PlaceID: r.job.PlaceID, Name: r.deployment.BaseName})
+	if err != nil && !db.Missing(err) {
+		return r, fmt.Errorf("read base of job %d: %w", id, err)
+	}
 	return r, nil
 }
 
@@ -214,7 +219,11 @@ func failureOf(r record) *templates.Failure {
 	}
 	if r.seen {
 		f.Now = fmt.Sprintf("The component %s is there, and the service says %s.", r.component.Name, r.component.Status)
-		if lora.Status(r.component.Status) == lora.StatusInService {
+		switch {
+		case lora.Status(r.component.Status) != lora.StatusInService:
+		case idle(r.base) != "":
+			f.Now += " No copy of its base runs, so it does not answer: scale the base up before you ask it."
+		default:
 			f.Next = append(f.Next, templates.Link{Href: playgroundPath(r.job.PlaceID, r.deployment.BaseName, r.component.Name), Text: "Compare it with the base"})
 		}
 	}

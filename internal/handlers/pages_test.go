@@ -86,29 +86,6 @@ func TestAChangedBaseMakesTheProofStale(t *testing.T) {
 	}
 }
 
-func TestABaseWithoutCopiesIsNotTakenForOneThatAnswers(t *testing.T) {
-	t.Parallel()
-	d := newDeck(t, people.Alone("dana"))
-	d.seed(t)
-	const said = "No copy of it runs"
-	if strings.Contains(d.get(t, "/").body, said) {
-		t.Error("a base with a copy is said to have none")
-	}
-	d.write(t, func(q *db.Queries) error {
-		base, err := q.ComponentNamed(t.Context(), db.ComponentNamedParams{PlaceID: placeID, Name: "tiny-llama-base"})
-		if err != nil {
-			return err
-		}
-		return q.PutComponent(t.Context(), db.PutComponentParams{
-			PlaceID: placeID, Name: base.Name, ARN: base.ARN, Endpoint: base.Endpoint, ModelName: base.ModelName, Status: base.Status, Tags: "{}",
-			Environment: base.Environment, ModelConfig: base.ModelConfig, CreatedAt: base.CreatedAt, ModifiedAt: base.ModifiedAt,
-		})
-	})
-	if !strings.Contains(d.get(t, "/").body, said) {
-		t.Error("the deck does not say that no copy runs")
-	}
-}
-
 func TestAProofIsShownWithItsNumbersAndAnswers(t *testing.T) {
 	t.Parallel()
 	d := newDeck(t, people.Alone("dana"))

@@ -84,12 +84,12 @@ func (h *Handlers) playgroundView(ctx context.Context, q question) (templates.Pl
 	}
 	chosen := slices.IndexFunc(bases, func(b db.Component) bool { return baseKey(b.PlaceID, b.Name) == q.base })
 	if chosen < 0 {
-		chosen = 0
+		chosen = max(0, slices.IndexFunc(bases, func(b db.Component) bool { return idle(b) == "" }))
 	}
 	base := bases[chosen]
 	view.Form = templates.Compose{
 		Base: baseKey(base.PlaceID, base.Name), Chat: q.chat, System: q.system, Text: q.text,
-		MaxTokens: q.maxTokens, Temperature: q.temperature, TopP: q.topP, Seed: q.seed, Wrong: q.wrong,
+		MaxTokens: q.maxTokens, Temperature: q.temperature, TopP: q.topP, Seed: q.seed, Wrong: q.wrong, Idle: idle(base),
 	}
 	for i, b := range bases {
 		view.Form.Bases = append(view.Form.Bases, templates.Choice{Text: b.Name, Href: playgroundPath(b.PlaceID, b.Name), Chosen: i == chosen})
@@ -97,7 +97,7 @@ func (h *Handlers) playgroundView(ctx context.Context, q question) (templates.Pl
 	now := h.Now()
 	for _, a := range s.adapters(base) {
 		state := a.state(base, now)
-		choice := templates.Choice{Value: a.name(), Text: a.label(), Note: string(state), Chosen: slices.Contains(q.adapters, a.name()), Off: !a.answers()}
+		choice := templates.Choice{Value: a.name(), Text: a.label(), Note: string(state), Chosen: slices.Contains(q.adapters, a.name()), Off: !a.inService() || view.Form.Idle != ""}
 		if choice.Off {
 			choice.Note, choice.Chosen = string(state)+": cannot answer", false
 		}

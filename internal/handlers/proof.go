@@ -28,35 +28,31 @@ func (h *Handlers) proofView(ctx context.Context, r record, now time.Time) (*tem
 	view := drawProof(result)
 	view.Verdict, view.Sentence = templates.VerdictState(lora.Verdict(row.Verdict)), row.Reason
 	view.Age = templates.Ago(now, db.Time(row.CreatedAt))
-	if view.Stale, err = h.staleness(ctx, r, row); err != nil {
-		return nil, "", err
-	}
+	view.Stale = staleness(r, row)
 	if r.seen && lora.Status(r.component.Status) == lora.StatusInService {
 		view.CompareURL = playgroundPath(r.job.PlaceID, r.deployment.BaseName, r.component.Name)
+		view.Idle = idle(r.base) != ""
 	}
 	return &view, row.Verdict, nil
 }
 
 // staleness says why a proof no longer counts, and "" while it does: it belongs to one state of its component and base.
-func (h *Handlers) staleness(ctx context.Context, r record, row db.Proof) (string, error) {
+func staleness(r record, row db.Proof) string {
 	if !r.seen {
 		if r.deployment.EndedAt != nil {
-			return "The component has been removed since. This is what was measured then.", nil
+			return "The component has been removed since. This is what was measured then."
 		}
-		return "", nil // the next look will find it
+		return "" // the next look will find it
 	}
-	base, err := h.DB.Read().ComponentNamed(ctx, db.ComponentNamedParams{PlaceID: r.job.PlaceID, Name: r.deployment.BaseName})
 	switch {
-	case db.Missing(err):
-		return "The base has gone since. This is what was measured then.", nil
-	case err != nil:
-		return "", fmt.Errorf("read base of job %d: %w", r.job.ID, err)
+	case r.base.ID == 0:
+		return "The base has gone since. This is what was measured then."
 	case r.component.ARN != row.ComponentARN || r.component.ModifiedAt > row.ComponentModifiedAt:
-		return "The component has changed since, so this proof no longer counts.", nil
-	case base.ModifiedAt > row.BaseModifiedAt:
-		return "The base has changed since, so this proof no longer counts.", nil
+		return "The component has changed since, so this proof no longer counts."
+	case r.base.ModifiedAt > row.BaseModifiedAt:
+		return "The base has changed since, so this proof no longer counts."
 	}
-	return "", nil
+	return ""
 }
 
 // textName names a probe text for people.

@@ -129,9 +129,26 @@ func (a adapter) moving() bool {
 	return a.ours && (a.deployment.JobState == lora.JobQueued || a.deployment.JobState == lora.JobRunning)
 }
 
-// answers reports whether the component can be asked something.
-func (a adapter) answers() bool {
+// inService reports whether the service says so of the component. It answers while a copy of its base runs, too.
+func (a adapter) inService() bool {
 	return a.seen && lora.Status(a.component.Status) == lora.StatusInService
+}
+
+// idle says why nothing on a base answers and what to do, when no copy of it runs though it is in service or was; "" else.
+func idle(base db.Component) string {
+	if base.Copies > 0 {
+		return ""
+	}
+	none := "No copy of " + base.Name + " runs, so nothing on it answers"
+	switch lora.Status(base.Status) {
+	case lora.StatusInService:
+		return none + ", although it is InService. Scale it up before you ask it or deploy to it."
+	case lora.StatusUpdating:
+		return none + " before its update has ended."
+	case lora.StatusFailed:
+		return none + ". Set right what is wrong, then delete it and create it again."
+	}
+	return ""
 }
 
 // settings reads a base's LoRA variables; known is false while its model has not been read.

@@ -97,7 +97,7 @@ func (h *Handlers) choose(ctx context.Context, form url.Values, u intake.Upload,
 
 func takesAdapters(base db.Component) bool {
 	set, known := settings(base)
-	return known && set.Enabled && lora.Status(base.Status) == lora.StatusInService
+	return known && set.Enabled && lora.Status(base.Status) == lora.StatusInService && idle(base) == ""
 }
 
 func (h *Handlers) uploadView(ctx context.Context, id int64, form url.Values) (templates.Upload, error) {

@@ -127,7 +127,7 @@ func baseFacts(base db.Component) check.Base {
 	set, known := settings(base)
 	facts := check.Base{Name: base.Name, Settings: set}
 	if !known {
-		facts.Settings = lora.SettingsFrom(nil)
+		facts.SettingsTrouble = "its model has not been read yet, sets nothing, or is gone."
 	}
 	if base.ModelConfig == "" {
 		facts.ConfigTrouble = "it has not been read yet, or this role may not read it."
@@ -148,6 +148,10 @@ func gateOf(g templates.Gate, u intake.Upload, ch choice, report check.Report) t
 	switch {
 	case ch.base == nil:
 		g.Why = "There is no base to deploy it on."
+	case lora.Status(ch.base.Status) != lora.StatusInService:
+		g.Why = fmt.Sprintf("%s is %s, and only a base that is InService takes adapters. Choose another one, or look at the deck.", ch.base.Name, ch.base.Status)
+	case idle(*ch.base) != "":
+		g.Why = fmt.Sprintf("No copy of %s runs, so nothing can be loaded on it. Scale it up, or choose another base.", ch.base.Name)
 	case blocked >= 0:
 		g.Why, g.Fix = findingsToLookAt(report)[blocked].Title+".", fmt.Sprintf("check-%d", blocked)
 	case u.State == intake.Receiving:
@@ -185,9 +189,14 @@ func (h *Handlers) shipFormOf(u intake.Upload, ch choice, bases []db.Component, 
 	for _, b := range bases {
 		set, known := settings(b)
 		about := "rank up to " + strconv.Itoa(set.MaxRank)
+		if set.MaxRank == 0 {
+			about = "rank limit not known"
+		}
 		switch {
 		case lora.Status(b.Status) != lora.StatusInService:
 			about = b.Status
+		case idle(b) != "":
+			about = "no copy runs"
 		case known && !set.Enabled:
 			about = "LoRA is off"
 		case !known:

@@ -1,5 +1,7 @@
 package templates
 
+import "slices"
+
 // Adapters is the list of adapters.
 type Adapters struct {
 	Icons string
@@ -42,7 +44,8 @@ type AdapterDeployment struct {
 	Where   string
 	State   State
 	Job     string
-	Try     string // playground, "" when it does not answer
+	Try     string // playground, "" while it is not in service
+	Idle    bool   // no copy of its base runs, so it cannot be asked
 	Remove  string
 }
 
@@ -58,4 +61,9 @@ type AdapterVersion struct {
 	Files    []Fact
 	Download string
 	Deploy   string
+}
+
+// anyBase reports whether there is a base to choose.
+func (a Adapter) anyBase() bool {
+	return slices.ContainsFunc(a.Bases, func(o Option) bool { return !o.Off })
 }

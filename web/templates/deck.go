@@ -1,6 +1,10 @@
 package templates
 
-import "strconv"
+import (
+	"strconv"
+
+	"loradeck/internal/lora"
+)
 
 // Deck is the home page: what runs where, and what needs someone.
 type Deck struct {
@@ -41,17 +45,28 @@ type Base struct {
 	State  State
 	Status string
 	Specs  []string
-	Note   string // why it can serve no adapters, or why it failed; may be empty
-	TryURL string // "" while it cannot answer
-
-	Settled   bool // its settings are known
-	BatchMax  int  // adapters in one batch, SM_VLLM_MAX_LORAS
-	CacheMax  int  // adapters in CPU memory, SM_VLLM_MAX_CPU_LORAS as vLLM takes it
-	RankMax   int  // SM_VLLM_MAX_LORA_RANK
-	CacheNote string
+	Notes  []string // why it failed, why nothing on it answers, why it can serve no adapters
+	TryURL string   // "" while it is not in service
+	Idle   bool     // no copy of it runs: what asks it or an adapter on it is shown, and cannot be pressed
+	Limits *Limits  // nil while it is not known that it takes adapters
 
 	Slots  []Slot
 	Offers []Offer
+}
+
+// Limits are what a base that takes adapters has room for.
+type Limits struct {
+	Batch Limit // adapters in one batch
+	Cache Limit // adapters in CPU memory, as vLLM takes it
+	Rank  Limit
+}
+
+// Limit is a number that a variable of a base's model sets.
+type Limit struct {
+	Variable string
+	Most     int    // 0 when it is not known
+	Note     string // behind the variable's name: where the number comes from
+	Wrong    string // that the variable is set to what vLLM refuses; "" when it is not
 }
 
 // Slot is one adapter on a base.
@@ -68,7 +83,7 @@ type Slot struct {
 	Proof     string // what is known of the newest proof; "" when there is none
 	Note      string // takes the place of size and proof: what it is doing, or why it stands
 	NoteLink  Link
-	TryURL    string // "" while it cannot answer
+	TryURL    string // "" while it is not in service
 	RemoveURL string // "" when it cannot be removed from here
 }
 
@@ -94,5 +109,8 @@ func place(i int) string {
 // drawn limits how many places of a batch or cache are drawn; the number beside them is always right.
 func drawn(n int) int { return min(n, 16) }
 
-// ranks are the values vLLM takes for SM_VLLM_MAX_LORA_RANK from 8 up (facts/sagemaker-vllm.md §2.1).
-func ranks() []int { return []int{8, 16, 32, 64, 128, 256, 320, 512} }
+// ranks are those that vLLM takes, but for the first, 1, which nobody sets.
+func ranks() []int { return lora.Ranks()[1:] }
+
+// noteID names what is said of a base, for what cannot be pressed because of it.
+func (b Base) noteID() string { return b.ID + "-note" }

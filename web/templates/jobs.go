@@ -39,4 +39,5 @@ type Option struct {
 	Value  string
 	Text   string
 	Chosen bool
+	Off    bool // shown, but cannot be chosen now
 }

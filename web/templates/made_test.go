@@ -39,13 +39,26 @@ func madeDeck(icons string) templates.Deck {
 		Racks: []templates.Rack{
 			{ID: "ep-0", Name: "local", Local: true, State: inService, Status: "InService", Specs: []string{"This machine", "000000000000, us-east-1"}, Bases: []templates.Base{
 				{
-					ID: "base-0-0", Name: "tiny-llama-base", State: inService, Status: "InService", Specs: []string{"LlamaForCausalLM", "float32", "1,024 tokens"}, TryURL: "/playground", Settled: true, BatchMax: 4, CacheMax: 8, RankMax: 64,
+					ID: "base-0-0", Name: "tiny-llama-base", State: inService, Status: "InService", Specs: []string{"LlamaForCausalLM", "float32", "1,024 tokens"}, TryURL: "/playground",
+					Limits: &templates.Limits{Batch: templates.Limit{Variable: "SM_VLLM_MAX_LORAS", Most: 4}, Cache: templates.Limit{Variable: "SM_VLLM_MAX_CPU_LORAS", Most: 8}, Rank: templates.Limit{Variable: "SM_VLLM_MAX_LORA_RANK", Most: 64}},
 					Slots:  []templates.Slot{proven, notProven, noEffect, unclear, creating, failed, deleting, gone},
 					Offers: []templates.Offer{{ID: "offer-json", Name: "json", Title: "JSON answers", Blurb: "Answers every question as a JSON object. A made-up adapter, to see how it goes.", Action: "/samples/json/deploy", Place: "p", Base: "tiny-llama-base"}},
 				},
 			}},
 			{ID: "ep-1", Name: "support-prod", State: templates.State{Mark: "updating", Word: "Updating"}, Status: "Updating", Specs: []string{"eu-west-1", "ml.g6e.12xlarge", "1 instance"}, Note: "Last seen 4 min ago.", Bases: []templates.Base{
-				{ID: "base-1-0", Name: "qwen25-7b-base", State: templates.State{Mark: "failed", Word: "Failed"}, Status: "Failed", Note: "SM_VLLM_MAX_LORA_RANK must be one of 1, 8, 16, 32, 64, 128, 256, 320, 512."},
+				{
+					ID: "base-1-0", Name: "qwen25-7b-base", State: templates.State{Mark: "failed", Word: "Failed"}, Status: "Failed", Idle: true,
+					Notes: []string{"api_server.py: error: argument --max-lora-rank: invalid choice: 33 (choose from 1, 8, 16, 32, 64, 128, 256, 320, 512)", "No copy of it runs, so nothing on it answers."},
+					Limits: &templates.Limits{
+						Batch: templates.Limit{Variable: "SM_VLLM_MAX_LORAS", Most: 1}, Cache: templates.Limit{Variable: "SM_VLLM_MAX_CPU_LORAS", Most: 1, Note: " not set: as many as in a batch"},
+						Rank: templates.Limit{Variable: "SM_VLLM_MAX_LORA_RANK", Wrong: `SM_VLLM_MAX_LORA_RANK is "33", which vLLM does not take: it takes 1, 8, 16, 32, 64, 128, 256, 320 or 512.`},
+					},
+				},
+				{
+					ID: "base-1-1", Name: "llama31-8b-base", State: inService, Status: "InService", TryURL: "/playground", Idle: true, Notes: []string{"No copy of it runs, so nothing on it answers, although it is InService."},
+					Slots:  []templates.Slot{{ID: "slot-9", Name: "idle", State: inService, Status: "InService", TryURL: "/playground"}},
+					Offers: []templates.Offer{{ID: "offer-idle", Name: "json", Title: "JSON answers", Action: "/samples/json/deploy", Place: "p", Base: "llama31-8b-base"}},
+				},
 			}},
 		},
 	}

@@ -20,7 +20,7 @@ type Past struct {
 
 // Compose is the form as it was last filled in.
 type Compose struct {
-	Bases       []Choice // bases that can answer; one is chosen
+	Bases       []Choice // bases that are in service; one is chosen
 	Base        string   // value of the chosen one
 	Adapters    []Choice // its adapters
 	Chat        bool     // messages through the base's own template; else the bare prompt
@@ -33,6 +33,7 @@ type Compose struct {
 	Seed        string
 	Wrong       map[string]string // what is wrong, by the name of the field
 	Tries       []Link            // prompts that the adapters' cards offer
+	Idle        string            // why the chosen base cannot be asked now, and what to do; "" when it can
 }
 
 // Choice is one base or adapter to pick.

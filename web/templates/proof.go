@@ -19,7 +19,8 @@ type Proof struct {
 	Base       string
 	Adapter    string
 	Samples    []Answer
-	CompareURL string // "" while it cannot answer
+	CompareURL string // "" while it is not in service
+	Idle       bool   // no copy of its base runs, so it cannot be asked
 }
 
 // Effect is a difference from the base as a bar.

@@ -45,7 +45,7 @@
 
   document.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
-    const form = event.target.closest?.('form[data-run]');
-    if (form) { event.preventDefault(); form.requestSubmit(); }
+    const run = event.target.closest?.('form[data-run]')?.querySelector('[type=submit]:enabled');
+    if (run) { event.preventDefault(); run.form.requestSubmit(run); }
   });
 })();

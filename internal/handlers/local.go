@@ -126,6 +126,9 @@ func (h *Handlers) heldOf(c levers.Container, i int) templates.Held {
 func (h *Handlers) heldAdapterOf(a levers.Adapter, own bool, id string) templates.HeldAdapter {
 	out := templates.HeldAdapter{ID: id, Name: a.Name, State: templates.State{Mark: "inservice", Word: "registered"}}
 	if !own {
+		if !a.Kept {
+			out.State = templates.State{Mark: "waiting", Word: "forgotten, registered again on its next use"}
+		}
 		return out
 	}
 	out.Since, out.Note = templates.Ago(h.Now(), a.Registered), templates.Plural(a.Modules, "module")

@@ -56,7 +56,7 @@ type Adapter struct {
 	Name       string    `json:"name"`
 	Modules    int       `json:"modules"` // linear modules of the base it really changes
 	Registered time.Time `json:"registered"`
-	Kept       bool      `json:"kept"`      // in memory; else it is read again on its next use
+	Kept       bool      `json:"kept"`      // in memory; else it is read, or given to a vLLM, again on its next use
 	Answering  bool      `json:"answering"` // in a batch now
 }
 

@@ -98,9 +98,10 @@ type heldAdapter struct {
 	Answering  bool      `json:"answering"` // in a batch now
 }
 
-// servedAdapter is what a base has that a running vLLM serves: names only, vLLM tells no more.
+// servedAdapter is what a base has that a running vLLM serves: vLLM tells no more.
 type servedAdapter struct {
 	Name string `json:"name"`
+	Kept bool   `json:"kept"` // vLLM has it; else it is registered again on its next use
 }
 
 // component is an inference component as the control plane lists it.
@@ -118,7 +119,7 @@ type component struct {
 // told is what a vLLM told of its adapters, if it did.
 type told struct {
 	answered bool
-	adapters []string
+	adapters []vllm.Adapter
 }
 
 // askServers asks the vLLMs among the containers what they have, all at once: one that hangs takes seconds to be given up.
@@ -164,8 +165,8 @@ func (s *Server) state(ctx context.Context) (state, error) {
 		case *vllm.Container:
 			has[name] = servers[name].answered
 			for _, adapter := range servers[name].adapters {
-				has[adapter] = true
-				h.Adapters = append(h.Adapters, servedAdapter{adapter})
+				has[adapter.Name] = true
+				h.Adapters = append(h.Adapters, servedAdapter{adapter.Name, adapter.Loaded})
 			}
 		}
 		now.Containers = append(now.Containers, h)

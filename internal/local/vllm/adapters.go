@@ -3,9 +3,12 @@ package vllm
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 )
 
 // register makes vLLM load the adapter in dir under name. A name that it has already, from before the platform started, is as
@@ -67,6 +70,7 @@ func (c *Container) again(ctx context.Context, name string) bool {
 
 // load asks by the image's route, and by vLLM's own where that is not there.
 func (c *Container) load(ctx context.Context, name, dir string) (answer, error) {
+	defer c.changed()
 	got, err := c.within(ctx, http.MethodPost, "/adapters?"+url.Values{"name": {name}, "src": {dir}}.Encode(), nil)
 	if err == nil && got.unknownRoute() {
 		got, err = c.within(ctx, http.MethodPost, "/v1/load_lora_adapter", map[string]string{"lora_name": name, "lora_path": dir})
@@ -81,6 +85,7 @@ func (c *Container) unregister(ctx context.Context, name string) (answer, error)
 }
 
 func (c *Container) unload(ctx context.Context, name string) (answer, error) {
+	defer c.changed()
 	got, err := c.within(ctx, http.MethodDelete, "/adapters/"+url.PathEscape(name), nil)
 	if err == nil && got.unknownRoute() {
 		got, err = c.within(ctx, http.MethodPost, "/v1/unload_lora_adapter", map[string]string{"lora_name": name})
@@ -125,19 +130,74 @@ func (c *Container) listed(ctx context.Context) ([]card, error) {
 	return cards(got.body)
 }
 
-// Adapters lists the adapters that vLLM has now, whoever loaded them; those of other bases on it too.
-func (c *Container) Adapters(ctx context.Context) ([]string, error) {
+// Adapter is one that vLLM has, or is to have.
+type Adapter struct {
+	Name   string
+	Loaded bool // vLLM has it now; else its next request registers it again
+}
+
+// believed is how long vLLM's list of what it has is taken for true. The platform's own calls are all that changes it, but for those
+// of others and a restart.
+const believed = 10 * time.Second
+
+// Adapters lists the adapters that vLLM has now, whoever loaded them, those of other bases on it too, and those that it is to have. It
+// asks vLLM when something may have changed, and every ten seconds: a person who looks on should not fill vLLM's log.
+func (c *Container) Adapters(ctx context.Context) ([]Adapter, error) {
+	names, err := c.loaded(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Adapter
+	for _, name := range names {
+		all = append(all, Adapter{name, true})
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(c.wanted)) {
+		if !slices.Contains(names, name) {
+			all = append(all, Adapter{name, false})
+		}
+	}
+	return all, nil
+}
+
+// loaded are the names of the adapters that vLLM has.
+func (c *Container) loaded(ctx context.Context) ([]string, error) {
+	c.mu.Lock()
+	has, fresh, moves := c.has, c.now().Before(c.until), c.moves
+	c.mu.Unlock()
+	if fresh {
+		return has, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, greetLimit)
 	defer cancel()
 	all, err := c.listed(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	has = nil
 	for _, one := range all {
 		if one.Parent != nil {
-			names = append(names, one.ID)
+			has = append(has, one.ID)
 		}
 	}
-	return names, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if moves == c.moves {
+		c.has, c.until = has, c.now().Add(believed)
+	}
+	return has, nil
+}
+
+// changed says that what vLLM has may be something else now.
+func (c *Container) changed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moved()
+}
+
+// moved is changed for a caller that holds mu.
+func (c *Container) moved() {
+	c.until = time.Time{}
+	c.moves++
 }

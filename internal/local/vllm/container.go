@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"loradeck/internal/lora"
 )
@@ -18,16 +19,20 @@ const adapterHeader = "X-Amzn-Sagemaker-Adapter-Identifier"
 type Container struct {
 	server Server
 	log    *slog.Logger
+	now    func() time.Time
 
 	mu     sync.Mutex
 	about  *About            // nil until it has been asked, and again once it has been out of reach
 	wanted map[string]string // directories by adapter, as vLLM sees them: what it has to have
+	has    []string          // the adapters that it listed last
+	until  time.Time         // when that is too old to be believed; zero once it may have changed
+	moves  int               // counts what may have changed it
 }
 
 // Start takes a server for a component of the given name. Unless the component was in service before, the server must answer:
 // then a base that cannot serve does not come into service. One that was is taken up whenever the server answers.
 func Start(ctx context.Context, server Server, name string, inService bool, log *slog.Logger) (*Container, error) {
-	c := &Container{server: server, log: log.With("component", name), wanted: map[string]string{}}
+	c := &Container{server: server, log: log.With("component", name), now: time.Now, wanted: map[string]string{}}
 	if _, err := c.known(ctx); err != nil && !inService {
 		return nil, err
 	} else if err != nil {
@@ -63,6 +68,7 @@ func (c *Container) lost() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.about = nil
+	c.moved()
 }
 
 // ServeHTTP passes a request on. The platform sends POST and DELETE /adapters, /invocations and /ping.

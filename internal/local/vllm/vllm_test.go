@@ -15,9 +15,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"loradeck/internal/local/container"
 	"loradeck/internal/local/vllm"
@@ -245,9 +247,9 @@ func TestAServerAnswersInTheContainersPlace(t *testing.T) {
 			if status, _ := do(t, c, "POST", "/invocations", `{"prompt":`); status != 400 {
 				t.Errorf("no JSON: %d", status)
 			}
-			names, err := c.Adapters(t.Context())
-			if err != nil || strings.Join(names, " ") != "pirate" {
-				t.Errorf("it has %v, %v", names, err)
+			has, err := c.Adapters(t.Context())
+			if err != nil || !slices.Equal(has, []vllm.Adapter{{Name: "pirate", Loaded: true}}) {
+				t.Errorf("it has %v, %v", has, err)
 			}
 			if status, body := do(t, c, "DELETE", "/adapters/pirate", ""); status != 200 {
 				t.Errorf("unregister: %d %s", status, body)
@@ -305,6 +307,48 @@ func TestARestartedServerGetsItsAdaptersBack(t *testing.T) {
 	if status, _ := do(t, c, "POST", "/invocations", `{"prompt":"x"}`, adapterHeader, "two"); status != 404 {
 		t.Errorf("what was unregistered came back: %d", status)
 	}
+}
+
+// TestAServerIsNotAskedAgainForWhatItToldJustNow counts what a look at its adapters costs it.
+func TestAServerIsNotAskedAgainForWhatItToldJustNow(t *testing.T) {
+	t.Parallel()
+	dir := unpack(t)
+	p := newPeer(t, dir, nil)
+	c := place(t, vllm.Server{URL: p.url()})
+	now := time.Now()
+	c.SetNow(func() time.Time { return now })
+	p.asked("")
+	look := func(what string, asked int, want ...vllm.Adapter) {
+		t.Helper()
+		got, err := c.Adapters(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := p.asked("GET /v1/models"); n != asked || !slices.Equal(got, want) {
+			t.Errorf("%s: it is asked %d times and has %v; want %d and %v", what, n, got, asked, want)
+		}
+	}
+	look("new", 1)
+	look("at once", 0)
+	now = now.Add(9 * time.Second)
+	look("soon", 0)
+	now = now.Add(time.Second)
+	look("later", 1)
+	register(t, c, "one", filepath.Join(dir, "good"))
+	look("after a registration", 1, vllm.Adapter{Name: "one", Loaded: true})
+	do(t, c, "DELETE", "/adapters/one", "")
+	look("after its end", 1)
+	register(t, c, "two", filepath.Join(dir, "good"))
+	p.stop()
+	if _, err := c.Adapters(t.Context()); err == nil {
+		t.Error("a server that is down has told of its adapters")
+	}
+	p.start()
+	look("after a restart", 1, vllm.Adapter{Name: "two"})
+	if status, body := do(t, c, "POST", "/invocations", `{"prompt":"x"}`, adapterHeader, "two"); status != 200 {
+		t.Errorf("its next request: %d %s", status, body)
+	}
+	look("after its next request", 1, vllm.Adapter{Name: "two", Loaded: true})
 }
 
 func TestAnAdapterOfAnotherFolderMakesRoom(t *testing.T) {

@@ -6,7 +6,8 @@ import (
 	"loradeck/internal/lora"
 )
 
-// Bounds of a tokenizer.json, which comes with a base from anywhere. They keep time and memory in proportion to the text.
+// Bounds of a tokenizer.json, which comes with a base from anywhere. They keep memory in proportion to the text, and time but for a
+// split pattern that looks far ahead and then matches little.
 const (
 	maxFile    = 128 << 20 // bytes. Gemma's, of 256k tokens, has 34 MB.
 	maxID      = 1 << 22   // and with it the memory its table takes. The largest real vocabularies have 256k.
@@ -55,7 +56,9 @@ func growth(s *step, steps *int) int {
 		most = 1 + len(s.Prepend)
 	case "Replace":
 		most = max(1, len(s.Content))
-	case "ByteLevel", "ByteFallback":
+	case "ByteLevel": // a space before a piece of one byte, and both written as two
+		most = 4
+	case "ByteFallback":
 		most = 3
 	case "Metaspace":
 		most = 2 * max(len(metaspace), len(s.Replacement))

@@ -176,6 +176,32 @@ func TestStreamsOfBrokenBytesGoOn(t *testing.T) {
 	}
 }
 
+// Each of these means something else to Go than to the library that the files are written for.
+func TestAPatternThatGoTakesOtherwiseIsRefused(t *testing.T) {
+	t.Parallel()
+	parse := func(pattern string) error {
+		regex, err := json.Marshal(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = tokenizer.Parse([]byte(`{"pre_tokenizer":{"type":"Split","behavior":"Isolated","pattern":{"Regex":` + string(regex) + `}},"model":{"type":"BPE","vocab":{"a":0}}}`))
+		return err
+	}
+	for pattern, construct := range map[string]string{
+		`\d+`: `\d`, `\w`: `\w`, `a\b`: `\b`, `\P{L}`: `\P`, `[\S]`: `\S`, `[a\d]`: `\d`, `^a`: `^`, `a$`: `$`, `[a[bc]]`: `[`, `[a-z&&b]`: `&&`, `[]a]`: `[]`, `[^]a]`: `[^]`,
+		`a++`: `++`, `a*+`: `*+`, `a?+b`: `?+`, `a{,3}`: `{,`, `(?=a)`: `(?=`, `(?<!a)b`: `(?<`, `(?>a)`: `(?>`, `(?m:a.b)`: `(?m`, `(?-i:a)`: `(?-`, `(?is:a)`: `(?is`,
+	} {
+		if err := parse(pattern); lora.KindOf(err) != lora.Invalid || !strings.Contains(lora.Message(err), "support: "+construct+".") {
+			t.Errorf("%s: got %v, want a refusal of %s", pattern, err, construct)
+		}
+	}
+	for _, pattern := range []string{`\++|\^\$|[\[^$(?+]|[^\]&]{1,3}`, `(?i:'s|'t)|(?:\r\n|\x{85})\p{Lu}`} {
+		if err := parse(pattern); err != nil {
+			t.Errorf("%s: %v", pattern, err)
+		}
+	}
+}
+
 // Ids that have no part in the text, as a model may write them without end, are not looked at again and again, and part no bytes of one
 // character or run.
 func TestStreamsPassOverIdsWithoutText(t *testing.T) {

@@ -60,26 +60,13 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return t, ok
 }
 
-// section reads one tensor's bytes, in a buffered stream.
+// section finds one tensor's bytes.
 func (f *File) section(name string) (Tensor, io.Reader, error) {
 	t, ok := f.byName[name]
 	if !ok {
 		return t, nil, fmt.Errorf("tensor %q is not in the file", name)
 	}
 	return t, io.NewSectionReader(f.file, f.Header.Size+t.Begin, t.End-t.Begin), nil
-}
-
-// Bytes gives a tensor's little-endian values.
-func (f *File) Bytes(name string) ([]byte, error) {
-	t, r, err := f.section(name)
-	if err != nil {
-		return nil, err
-	}
-	data := make([]byte, t.End-t.Begin)
-	if _, err := io.ReadFull(r, data); err != nil {
-		return nil, fmt.Errorf("read tensor %q: %w", name, err)
-	}
-	return data, nil
 }
 
 // Float32s gives a tensor of type F32, F16 or BF16 as float32; other types are refused.

@@ -45,16 +45,6 @@ type Header struct {
 	Size     int64             // bytes before the data: length field and header
 }
 
-// Tensor finds an entry by name.
-func (h *Header) Tensor(name string) (Tensor, bool) {
-	for _, t := range h.Tensors {
-		if t.Name == name {
-			return t, true
-		}
-	}
-	return Tensor{}, false
-}
-
 // ReadHeader reads and checks the header of a file of fileSize bytes, and nothing behind it. A complaint about the content
 // wraps ErrFormat and says which tensor it is about.
 func ReadHeader(r io.Reader, fileSize int64) (*Header, error) {

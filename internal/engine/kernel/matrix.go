@@ -36,9 +36,6 @@ func (m *Matrix) Row(dst []float32, r int) {
 	}
 }
 
-// Bytes is the memory the values take.
-func (m *Matrix) Bytes() int { return 4*len(m.F32) + 2*len(m.BF16) }
-
 // activationBlock is how many bytes of activations are kept in the second-level cache while weights stream past them.
 const activationBlock = 384 << 10
 

@@ -57,9 +57,6 @@ func NewPool(threads int) *Pool {
 	return p
 }
 
-// Threads is how many goroutines share the work, the caller among them.
-func (p *Pool) Threads() int { return p.threads }
-
 // Run calls do for chunks that cover 0 to size; all but the last are multiples of grain. cost is a rough count of
 // multiply-adds: small regions stay on the calling goroutine. Only one Run may be under way at a time. A panic in a chunk
 // is raised again in the caller.

@@ -32,8 +32,8 @@ type Engine struct {
 	mu       sync.Mutex // guards the fields below
 	adapters map[string]*adapter
 	serial   int // of the adapter loaded last
+	running  int // requests that the scheduler has taken
 	waiting  []*run
-	stats    Stats
 	closed   error // why nothing is taken any more
 	prefixes prefixes
 }
@@ -67,7 +67,6 @@ func Open(dir string, o Options) (*Engine, error) {
 		},
 		wake: make(chan struct{}, 1), finished: make(chan struct{}), adapters: map[string]*adapter{},
 	}
-	e.stats.KVCapacity = o.MaxRunning * context
 	go e.serve()
 	return e, nil
 }
@@ -203,13 +202,11 @@ func (e *Engine) Adapters() []string {
 	return names
 }
 
-// Stats says how much is under way.
+// Stats says how many requests are under way.
 func (e *Engine) Stats() Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	stats := e.stats
-	stats.Waiting = len(e.waiting)
-	return stats
+	return Stats{Running: e.running, Waiting: len(e.waiting)}
 }
 
 // Generate computes the answer to a request, chunk by chunk; the last chunk has Finish set. An error comes at most once and

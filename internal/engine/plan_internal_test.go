@@ -4,7 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -23,23 +25,22 @@ func TestAStepServesAnswersFirstAndThenPromptsInOrder(t *testing.T) {
 		step    int
 		running []*run
 		shares  []int
-		prompts int
 	}{
-		{"room for all", 20, []*run{running(3, 1, two), running(0, 5, nil), running(0, 6, one)}, []int{1, 5, 6}, 11},
-		{"the second prompt is cut", 8, []*run{running(3, 1, nil), running(0, 5, nil), running(0, 6, one)}, []int{1, 5, 2}, 7},
-		{"the second prompt waits", 4, []*run{running(0, 5, one), running(0, 6, nil), running(1, 1, two)}, []int{3, 0, 1}, 3},
-		{"the oldest prompt gets on all the same", 2, []*run{running(1, 1, one), running(0, 9, nil), running(1, 1, two), running(0, 9, nil)}, []int{1, 1, 1, 0}, 1},
+		{"room for all", 20, []*run{running(3, 1, two), running(0, 5, nil), running(0, 6, one)}, []int{1, 5, 6}},
+		{"the second prompt is cut", 8, []*run{running(3, 1, nil), running(0, 5, nil), running(0, 6, one)}, []int{1, 5, 2}},
+		{"the second prompt waits", 4, []*run{running(0, 5, one), running(0, 6, nil), running(1, 1, two)}, []int{3, 0, 1}},
+		{"the oldest prompt gets on all the same", 2, []*run{running(1, 1, one), running(0, 9, nil), running(1, 1, two), running(0, 9, nil)}, []int{1, 1, 1, 0}},
 	} {
 		s := &scheduler{engine: &Engine{options: Options{StepTokens: test.step}}, running: test.running}
-		prompts := s.plan()
+		s.plan()
 		var shares []int
 		total := 0
 		for _, r := range test.running {
 			shares = append(shares, r.share)
 			total += r.share
 		}
-		if diff := cmp.Diff(test.shares, shares); diff != "" || prompts != test.prompts || total != len(s.rows) {
-			t.Errorf("%s: %d tokens of prompts, %d rows (-want +got):\n%s", test.name, prompts, len(s.rows), diff)
+		if diff := cmp.Diff(test.shares, shares); diff != "" || total != len(s.rows) {
+			t.Errorf("%s: %d rows (-want +got):\n%s", test.name, len(s.rows), diff)
 		}
 		for i := 1; i < len(s.rows); i++ {
 			if s.rows[i-1].sequence.adapter.order() > s.rows[i].sequence.adapter.order() {
@@ -138,32 +139,43 @@ func driven(t *testing.T) (*Engine, *scheduler) {
 	return e, &scheduler{engine: e}
 }
 
-func TestStatsTellWhatIsUnderWay(t *testing.T) {
+func TestRequestsRunInTurnAndAreLetGoWhenTheyEnd(t *testing.T) {
 	t.Parallel()
 	e, s := driven(t)
-	var runs []*run
+	var outs []*outbox
+	var sequences []weak.Pointer[sequence]
 	for range 2 {
 		r, err := e.admit(t.Context(), Request{Tokens: make([]int, 50), MaxTokens: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
-		runs = append(runs, r)
+		outs, sequences = append(outs, r.out), append(sequences, weak.Make(r.sequence))
 	}
-	for i, want := range []Stats{
-		{Running: 1, Waiting: 1, KVTokens: 30, Prompted: 30},
-		{Running: 1, Waiting: 1, KVTokens: 50, Prompted: 50, Generated: 1},
-		{Running: 0, Waiting: 1, KVTokens: 0, Prompted: 50, Generated: 2},
-		{Running: 1, Waiting: 0, KVTokens: 30, Prompted: 80, Generated: 2},
+	for i, want := range []struct {
+		stats         Stats
+		first, second int // positions computed, -1 when the request has been let go
+	}{
+		{Stats{Running: 1, Waiting: 1}, 30, 0}, {Stats{Running: 1, Waiting: 1}, 50, 0}, {Stats{Waiting: 1}, -1, 0},
+		{Stats{Running: 1}, -1, 30}, {Stats{Running: 1}, -1, 50}, {Stats{}, -1, -1},
 	} {
 		if err := errors.Join(s.admit(), s.step()); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, e.Stats()); diff != "" {
-			t.Errorf("step %d (-want +got):\n%s", i, diff)
+		runtime.GC()
+		var positions [2]int
+		for i, held := range sequences {
+			if positions[i] = -1; held.Value() != nil {
+				positions[i] = held.Value().length
+			}
+		}
+		if e.Stats() != want.stats || positions != [2]int{want.first, want.second} {
+			t.Errorf("step %d: %+v, positions %v, want %+v", i, e.Stats(), positions, want)
 		}
 	}
-	c, some, ended, err := runs[0].out.take(t.Context())
-	if len(c.Tokens) != 2 || c.Finish != "length" || !some || !ended || err != nil {
-		t.Errorf("a reader that comes late gets %+v, %v, %v, %v", c, some, ended, err)
+	for _, out := range outs {
+		c, some, ended, err := out.take(t.Context())
+		if len(c.Tokens) != 2 || c.Finish != "length" || !some || !ended || err != nil {
+			t.Errorf("a reader that comes late gets %+v, %v, %v, %v", c, some, ended, err)
+		}
 	}
 }

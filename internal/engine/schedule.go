@@ -74,17 +74,8 @@ func (s *scheduler) admit() error {
 		}
 		e.waiting = slices.Delete(e.waiting, 0, 1)
 	}
-	s.count()
+	e.running = len(s.running)
 	return e.closed
-}
-
-// count brings the statistics up to date. The caller holds the engine's lock.
-func (s *scheduler) count() {
-	stats := &s.engine.stats
-	stats.Running, stats.KVTokens = len(s.running), 0
-	for _, r := range s.running {
-		stats.KVTokens += r.sequence.length
-	}
 }
 
 // abandon ends everything, in the queue too, and lets nothing in any more.
@@ -93,8 +84,7 @@ func (s *scheduler) abandon(reason error) {
 	e.mu.Lock()
 	e.closed = reason
 	all := append(s.running, e.waiting...)
-	s.running, e.waiting = nil, nil
-	s.count()
+	s.running, e.waiting, e.running = nil, nil, 0
 	e.mu.Unlock()
 	for _, r := range all {
 		r.out.fail(reason)
@@ -108,9 +98,9 @@ func (s *scheduler) step() (err error) {
 			err = lora.Errorf(lora.Internal, "the engine stopped: %v", cause)
 		}
 	}()
-	prompted := s.plan()
+	s.plan()
 	logits := s.engine.model.forward(s.rows, &s.scratch)
-	generated, next := 0, 0
+	next := 0
 	for _, r := range s.order {
 		mine := logits[next : next+r.wanted()]
 		next += len(mine)
@@ -120,15 +110,14 @@ func (s *scheduler) step() (err error) {
 		if r.pending = r.pending[r.share:]; r.share > 0 && len(r.pending) == 0 {
 			s.keep(r)
 			s.advance(r, mine[len(mine)-1])
-			generated++
 		}
 	}
-	e := s.engine
 	s.running = slices.DeleteFunc(s.running, func(r *run) bool { return len(r.pending) == 0 })
+	clear(s.order) // what has ended, and its keys and values, is not to be held until the next step
+	clear(s.rows)
+	e := s.engine
 	e.mu.Lock()
-	e.stats.Prompted += int64(prompted)
-	e.stats.Generated += int64(generated)
-	s.count()
+	e.running = len(s.running)
 	e.mu.Unlock()
 	runtime.Gosched() // the readers of this step's tokens first: the pool may keep all processors busy for as long as answers are under way
 	return nil
@@ -145,8 +134,8 @@ func (s *scheduler) keep(r *run) {
 }
 
 // plan shares the step out — first a token to each answer under way, then the rest to prompts in order of arrival — and
-// lays out the rows, those of one adapter side by side. It returns how many tokens of prompts are among them.
-func (s *scheduler) plan() (prompted int) {
+// lays out the rows, those of one adapter side by side.
+func (s *scheduler) plan() {
 	budget := s.engine.options.StepTokens
 	for _, r := range s.running {
 		r.share = 0
@@ -168,7 +157,6 @@ func (s *scheduler) plan() (prompted int) {
 		}
 		least = 0
 		budget -= r.share
-		prompted += r.share
 	}
 	s.order = append(s.order[:0], s.running...)
 	slices.SortStableFunc(s.order, func(a, b *run) int { return cmp.Compare(a.sequence.adapter.order(), b.sequence.adapter.order()) })
@@ -178,7 +166,6 @@ func (s *scheduler) plan() (prompted int) {
 			s.rows = append(s.rows, row{r.sequence, id, i == len(r.pending)-1 || r.scoring()})
 		}
 	}
-	return prompted
 }
 
 // scoring reports whether the tokens the run has pending are a prompt that is to be scored.

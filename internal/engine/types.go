@@ -95,11 +95,5 @@ type TokenProb struct {
 	Logprob float64
 }
 
-// Stats says how much is under way.
-type Stats struct {
-	Running, Waiting int
-	KVTokens         int // positions held for the requests that run
-	KVCapacity       int // positions that could be held: MaxRunning full contexts
-	Generated        int64
-	Prompted         int64 // tokens of prompts computed since start
-}
+// Stats says how many requests are under way.
+type Stats struct{ Running, Waiting int }

@@ -177,7 +177,7 @@ func TestStateTellsWhatIsInServiceButNotHeld(t *testing.T) {
 		return out.InferenceComponentStatus == "InService"
 	})
 	_, _, state := send(t, s, "GET", "/_local/state", "")
-	if want := `{"name":"ghost","endpoint":"local","status":"InService","held":false}`; !strings.Contains(state, want) {
+	if want := `{"name":"ghost","endpoint":"local","status":"InService","held":false,"base":"tiny-llama-base"}`; !strings.Contains(state, want) {
 		t.Errorf("state: got %s, want it to hold %s", state, want)
 	}
 }
@@ -206,8 +206,8 @@ func TestStateTellsWhatNoCopyRunsOf(t *testing.T) {
 	}
 	eventually(t, "the base has no copies", settled("tiny-llama-base"))
 	_, _, state := send(t, s, "GET", "/_local/state", "")
-	for _, name := range []string{"tiny-llama-base", "waiting"} {
-		if want := `{"name":"` + name + `","endpoint":"local","status":"InService","held":false,"idle":true}`; !strings.Contains(state, want) {
+	for name, base := range map[string]string{"tiny-llama-base": "", "waiting": `,"base":"tiny-llama-base"`} {
+		if want := `{"name":"` + name + `","endpoint":"local","status":"InService","held":false,"idle":true` + base + `}`; !strings.Contains(state, want) {
 			t.Errorf("state: got %s, want it to hold %s", state, want)
 		}
 	}

@@ -3,9 +3,7 @@
 package local_test
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"net/http/httptest"
 	"os"
@@ -58,7 +56,7 @@ func TestRealBaseAnswersThroughThePlatform(t *testing.T) {
 	if _, err := objects.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("adapters")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("adapters"), Key: aws.String("pirate.tar.gz"), Body: bytes.NewReader(packed(t, filepath.Join(samples, "pirate")))}); err != nil {
+	if _, err := objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("adapters"), Key: aws.String("pirate.tar.gz"), Body: bytes.NewReader(packed(t, os.DirFS(filepath.Join(samples, "pirate"))))}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = sagemaker.NewFromConfig(config).CreateInferenceComponent(t.Context(), &sagemaker.CreateInferenceComponentInput{
@@ -103,22 +101,4 @@ func TestRealBaseAnswersThroughThePlatform(t *testing.T) {
 	if answers == 0 {
 		t.Error("nothing was asked")
 	}
-}
-
-// packed is a directory's files as an adapter's artifact.
-func packed(t *testing.T, dir string) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	zip := gzip.NewWriter(&out)
-	archive := tar.NewWriter(zip)
-	if err := archive.AddFS(os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	if err := archive.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := zip.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
 }

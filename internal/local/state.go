@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"loradeck/internal/local/container"
+	"loradeck/internal/local/fault"
 	"loradeck/internal/local/sagemaker"
 	"loradeck/internal/local/vllm"
 )
@@ -74,8 +75,9 @@ type state struct {
 
 // held is what a running container has.
 type held struct {
-	Component string `json:"component"` // the base's
-	Adapters  []any  `json:"adapters"`  // heldAdapter, or servedAdapter of a vLLM
+	Component string `json:"component"`      // the base's
+	Dead      bool   `json:"dead,omitempty"` // the fault of that name keeps it from answering
+	Adapters  []any  `json:"adapters"`       // heldAdapter, or servedAdapter of a vLLM
 	*engine
 }
 
@@ -88,6 +90,8 @@ type engine struct {
 	CPULoras int       `json:"maxCpuLoras"`
 	Running  int       `json:"running"` // requests
 	Waiting  int       `json:"waiting"`
+	Died     time.Time `json:"died,omitzero"`  // last
+	Lost     []string  `json:"lost,omitempty"` // adapters that went with it, and were neither registered nor removed since
 }
 
 type heldAdapter struct {
@@ -96,12 +100,14 @@ type heldAdapter struct {
 	Registered time.Time `json:"registered"`
 	Kept       bool      `json:"kept"`      // in memory; else it is read again on its next use
 	Answering  bool      `json:"answering"` // in a batch now
+	Dead       bool      `json:"dead,omitempty"`
 }
 
 // servedAdapter is what a base has that a running vLLM serves: vLLM tells no more.
 type servedAdapter struct {
 	Name string `json:"name"`
 	Kept bool   `json:"kept"` // vLLM has it; else it is registered again on its next use
+	Dead bool   `json:"dead,omitempty"`
 }
 
 // component is an inference component as the control plane lists it.
@@ -114,6 +120,8 @@ type component struct {
 	Held bool `json:"held"`
 	// Idle is true of one that is InService and not held because no copy runs, its own or its base's: scaling up brings it back.
 	Idle bool `json:"idle,omitempty"`
+	// Base is told of an adapter that is InService and not held.
+	Base string `json:"base,omitempty"`
 }
 
 // told is what a vLLM told of its adapters, if it did.
@@ -147,30 +155,55 @@ func (s *Server) state(ctx context.Context) (state, error) {
 	now := state{
 		Account: s.config.Account, Region: s.config.Region, Started: s.started, Pace: s.Pace(), Paces: s.Paces(), Containers: []held{}, Components: []component{},
 	}
+	var err error
+	if now.Components, err = s.listed(ctx); err != nil {
+		return state{}, err
+	}
+	endpoints := map[string]string{}
+	for _, c := range now.Components {
+		endpoints[c.Name] = c.Endpoint
+	}
 	has := map[string]bool{}
 	running := s.control.Containers()
 	servers := askServers(ctx, running)
 	for _, name := range slices.Sorted(maps.Keys(running)) {
 		has[name] = true
-		h := held{Component: name, Adapters: []any{}}
+		dead := func(asked string) bool { return s.faults.Has(fault.DeadInService, endpoints[name], asked, name) }
+		h := held{Component: name, Dead: dead(name), Adapters: []any{}}
 		switch c := running[name].(type) {
 		case *container.Container:
 			about := c.About()
 			has[name] = about.Life == "running"
-			h.engine = &engine{about.Version, about.Life, about.Started, about.MaxLoras, about.CPULoras, about.Load.Running, about.Load.Waiting}
+			h.engine = &engine{about.Version, about.Life, about.Started, about.MaxLoras, about.CPULoras, about.Load.Running, about.Load.Waiting, about.Died, about.Lost}
 			for _, a := range c.Adapters() {
 				has[a.Name] = has[name]
-				h.Adapters = append(h.Adapters, heldAdapter{a.Name, a.Modules, a.Registered, a.Resident, a.Answering})
+				h.Adapters = append(h.Adapters, heldAdapter{a.Name, a.Modules, a.Registered, a.Resident, a.Answering, dead(a.Name)})
 			}
 		case *vllm.Container:
 			has[name] = servers[name].answered
-			for _, adapter := range servers[name].adapters {
-				has[adapter.Name] = true
-				h.Adapters = append(h.Adapters, servedAdapter{adapter.Name, adapter.Loaded})
+			for _, a := range servers[name].adapters {
+				has[a.Name] = true
+				h.Adapters = append(h.Adapters, servedAdapter{a.Name, a.Loaded, dead(a.Name)})
 			}
 		}
 		now.Containers = append(now.Containers, h)
 	}
+	idle := map[string]bool{} // bases that were looked at
+	for i := range now.Components {
+		c := &now.Components[i]
+		if c.Held = has[c.Name]; c.Status != "InService" || c.Held {
+			continue
+		}
+		if err := s.missed(ctx, c, idle); err != nil {
+			return state{}, err
+		}
+	}
+	return now, nil
+}
+
+// listed are all components as the control plane lists them.
+func (s *Server) listed(ctx context.Context) ([]component, error) {
+	all := []component{}
 	for token := ""; ; {
 		query := object{"SortBy": "Name", "SortOrder": "Ascending", "MaxResults": 100}
 		if token != "" {
@@ -178,45 +211,57 @@ func (s *Server) state(ctx context.Context) (state, error) {
 		}
 		input, err := json.Marshal(query)
 		if err != nil {
-			return state{}, err
+			return nil, err
 		}
 		status, text, err := client{s}.send(ctx, http.MethodPost, "/", "sagemaker", "ListInferenceComponents", input)
 		if err != nil {
-			return state{}, err
+			return nil, err
 		}
 		var page struct {
 			InferenceComponents []struct{ InferenceComponentName, EndpointName, InferenceComponentStatus string }
 			NextToken           string
 		}
 		if err := json.Unmarshal(text, &page); status != http.StatusOK || err != nil {
-			return state{}, fmt.Errorf("ListInferenceComponents answers %d: %s", status, text)
+			return nil, fmt.Errorf("ListInferenceComponents answers %d: %s", status, text)
 		}
 		for _, c := range page.InferenceComponents {
-			one := component{Name: c.InferenceComponentName, Endpoint: c.EndpointName, Status: c.InferenceComponentStatus, Held: has[c.InferenceComponentName]}
-			if one.Status == "InService" && !one.Held {
-				if one.Idle, err = s.idle(ctx, one.Name); err != nil {
-					return state{}, err
-				}
-			}
-			now.Components = append(now.Components, one)
+			all = append(all, component{Name: c.InferenceComponentName, Endpoint: c.EndpointName, Status: c.InferenceComponentStatus})
 		}
 		if token = page.NextToken; token == "" {
-			return now, nil
+			return all, nil
 		}
 	}
 }
 
-// idle reports whether a component, or the base of an adapter, has no copies.
-func (s *Server) idle(ctx context.Context, name string) (bool, error) {
-	var c struct {
-		Specification struct{ BaseInferenceComponentName string }
-		RuntimeConfig *struct{ CurrentCopyCount int }
+// missed tells of a component that is InService and not held what base it belongs to, and whether no copy of that runs. Idle has
+// what is known of bases, and takes up what is learned.
+func (s *Server) missed(ctx context.Context, c *component, idle map[string]bool) error {
+	about, err := s.about(ctx, c.Name)
+	if err != nil {
+		return err
 	}
-	if err := (client{s}).describe(ctx, "DescribeInferenceComponent", object{"InferenceComponentName": name}, &c); err != nil {
-		return false, err
+	base := c.Name
+	if c.Base = about.Specification.BaseInferenceComponentName; c.Base != "" {
+		base = c.Base
 	}
-	if base := c.Specification.BaseInferenceComponentName; base != "" {
-		return s.idle(ctx, base) // a base has none itself
+	if _, known := idle[base]; !known {
+		if about, err = s.about(ctx, base); err != nil {
+			return err
+		}
+		idle[base] = about.RuntimeConfig != nil && about.RuntimeConfig.CurrentCopyCount == 0
 	}
-	return c.RuntimeConfig != nil && c.RuntimeConfig.CurrentCopyCount == 0, nil
+	c.Idle = idle[base]
+	return nil
+}
+
+// described is what DescribeInferenceComponent tells of where a component belongs, and of its copies.
+type described struct {
+	Specification struct{ BaseInferenceComponentName string } // none of a base
+	RuntimeConfig *struct{ CurrentCopyCount int }             // none of an adapter
+}
+
+func (s *Server) about(ctx context.Context, name string) (described, error) {
+	var out described
+	err := client{s}.describe(ctx, "DescribeInferenceComponent", object{"InferenceComponentName": name}, &out)
+	return out, err
 }

@@ -89,6 +89,7 @@ func (c *Container) load(ctx context.Context, name, source string, again bool) *
 	}
 	c.mu.Lock()
 	c.adapters = append(c.adapters, Adapter{Name: name, Source: source, Modules: len(deltas), Registered: c.now()})
+	c.found(name)
 	c.mu.Unlock()
 	c.log.InfoContext(ctx, "adapter registered", "adapter", name, "modules", len(deltas))
 	return nil
@@ -110,11 +111,17 @@ func (c *Container) forget(ctx context.Context, name string) bool {
 	c.evict(ctx, name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.found(name)
 	i := c.index(name)
 	if i >= 0 {
 		c.adapters = append(c.adapters[:i:i], c.adapters[i+1:]...)
 	}
 	return i >= 0
+}
+
+// found takes a name off the list of what a dead engine forgot. The caller holds c.mu.
+func (c *Container) found(name string) {
+	c.lost = slices.DeleteFunc(c.lost, func(lost string) bool { return lost == name })
 }
 
 // shownName is the name in the texts of /adapters: the alias header changes them and nothing else.

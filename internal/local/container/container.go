@@ -75,6 +75,8 @@ type Container struct {
 	mu       sync.RWMutex
 	adapters []Adapter // in order of registration
 	resident []string  // those the engine has, the one not used for longest first
+	died     time.Time // when the engine died last
+	lost     []string  // what was registered with an engine that died, and was neither registered nor taken away since
 
 	slots *slots
 	meter *meter

@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -30,13 +31,18 @@ type About struct {
 	MaxLoras int       // adapters that answer at once
 	CPULoras int       // adapters that are kept
 	Load     Load      // requests under way
+	Died     time.Time // when its engine died last; zero when it never has
+	Lost     []string  // adapters that it had when it died, and was neither given again nor told to give up since
 }
 
 // About tells how the container is now.
 func (c *Container) About() About {
 	load := c.engine.Load()
 	load.Waiting += c.slots.waits()
+	c.mu.RLock()
+	defer c.mu.RUnlock()
 	return About{
+		Died: c.died, Lost: slices.Clone(c.lost),
 		Version: c.dialect.version, Life: map[life]string{alive: "running", dying: "dying", down: "down"}[c.engine.stage()],
 		Started: time.Unix(0, c.started.Load()), MaxLoras: c.settings.maxLoras, CPULoras: c.settings.cpuLoras, Load: load,
 	}
@@ -49,6 +55,9 @@ func (c *Container) die(ctx context.Context, why string) {
 	if !died {
 		return
 	}
+	c.mu.Lock()
+	c.died = c.now()
+	c.mu.Unlock()
 	c.log.ErrorContext(ctx, "engine died", "why", why, "err", err)
 	c.answering.Go(func() { c.restart(c.outage()) }) // Close waits for it
 }
@@ -83,6 +92,9 @@ func (c *Container) restart(outage Outage) {
 func (c *Container) fall() {
 	c.engine.fall()
 	c.mu.Lock()
+	for _, a := range c.adapters {
+		c.lost = append(c.lost, a.Name)
+	}
 	c.adapters, c.resident = nil, nil
 	c.mu.Unlock()
 	c.slots.forget()

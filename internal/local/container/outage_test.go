@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -217,10 +218,16 @@ func TestARestartedEngineHasForgottenItsAdapters(t *testing.T) {
 		if got := a.listed(t); got != strings.Join(want.Models, " ") {
 			t.Errorf("it lists %s, recorded %v", got, want.Models)
 		}
+		if about := a.About(); !about.Died.Equal(start) || !slices.Equal(about.Lost, []string{"a", "b"}) {
+			t.Errorf("it died at %s and lost %v", about.Died, about.Lost)
+		}
 		matches(t, "a", a.must(t, "POST", "/invocations", "a", theBoat), want.Use["a"])
 		matches(t, "b", a.must(t, "POST", "/invocations", "b", theBoat), want.Use["b"])
 		if got := a.must(t, "DELETE", "/adapters/b", "", ""); got.Status != want.Delete[0] {
 			t.Errorf("delete: got %d, recorded %d", got.Status, want.Delete[0])
+		}
+		if about := a.About(); !slices.Equal(about.Lost, []string{"a"}) {
+			t.Errorf("told to forget b, it has lost %v", about.Lost)
 		}
 		if body := a.must(t, "GET", "/metrics", "", "").Body; !strings.Contains(body, `vllm:request_success_total{engine="0",finished_reason="length",model_name="/opt/ml/model"} 0.0`) {
 			t.Error("a new process has counted already")
@@ -228,6 +235,9 @@ func TestARestartedEngineHasForgottenItsAdapters(t *testing.T) {
 		a.register(t, "a", good)
 		if got := a.must(t, "POST", "/invocations", "a", theBoat); got.Status != 200 {
 			t.Errorf("registered again: %d %s", got.Status, got.Body)
+		}
+		if about := a.About(); len(about.Lost) > 0 {
+			t.Errorf("given a again, it has lost %v", about.Lost)
 		}
 	})
 }

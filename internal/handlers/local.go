@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
@@ -76,11 +77,7 @@ func (h *Handlers) localView(panel *levers.Panel) templates.Local {
 	for i, c := range now.Containers {
 		view.Containers = append(view.Containers, h.heldOf(c, i))
 	}
-	for _, c := range now.Components {
-		if lora.Status(c.Status) == lora.StatusInService && !c.Held && !c.Idle {
-			view.Lost = append(view.Lost, fmt.Sprintf("%s is InService, and no container has it: invoking it answers an error. That is what SageMaker says too when a container has forgotten an adapter. Remove it and deploy it again.", c.Name))
-		}
-	}
+	view.Lost = lostOf(now, func(t time.Time) string { return templates.Clock(h.Now(), t) })
 	for _, f := range now.Set {
 		view.Set = append(view.Set, setOf(f, now.Menu))
 	}
@@ -97,12 +94,16 @@ func (h *Handlers) heldOf(c levers.Container, i int) templates.Held {
 	}
 	own := c.Version != ""
 	switch {
+	case !own && c.Dead:
+		held.State, held.Specs = templates.State{Mark: "failed", Word: "Answers nothing"}, []string{"SageMaker says InService", "a vLLM of your own"}
 	case !own:
 		held.State, held.Specs = templates.State{Mark: "inservice", Word: "A vLLM of your own"}, []string{"it tells the names of its adapters only"}
 	case c.Life == "dying":
 		held.State = templates.State{Mark: "failed", Word: "Engine died"}
 	case c.Life == "down":
 		held.State = templates.State{Mark: "failed", Word: "Starting again"}
+	case c.Dead:
+		held.State, held.Specs = templates.State{Mark: "failed", Word: "Answers nothing"}, []string{"SageMaker says InService"}
 	default:
 		held.State = templates.State{Mark: "inservice", Word: "Running"}
 	}
@@ -125,23 +126,24 @@ func (h *Handlers) heldOf(c levers.Container, i int) templates.Held {
 
 func (h *Handlers) heldAdapterOf(a levers.Adapter, own bool, id string) templates.HeldAdapter {
 	out := templates.HeldAdapter{ID: id, Name: a.Name, State: templates.State{Mark: "inservice", Word: "registered"}}
-	if !own {
-		if !a.Kept {
-			out.State = templates.State{Mark: "waiting", Word: "forgotten, registered again on its next use"}
+	if own {
+		out.Since, out.Note = templates.Ago(h.Now(), a.Registered), templates.Plural(a.Modules, "module")
+		if a.Modules == 0 {
+			out.Note = "nothing: it answers as the base"
 		}
-		return out
 	}
-	out.Since, out.Note = templates.Ago(h.Now(), a.Registered), templates.Plural(a.Modules, "module")
 	switch {
+	case a.Dead:
+		out.State = templates.State{Mark: "failed", Word: "answers nothing"}
+	case !own && a.Kept: // as it is
+	case !own:
+		out.State = templates.State{Mark: "waiting", Word: "forgotten, registered again on its next use"}
 	case a.Answering:
 		out.State = templates.State{Mark: "running", Word: "answering"}
 	case a.Kept:
 		out.State = templates.State{Mark: "inservice", Word: "in memory"}
 	default:
 		out.State = templates.State{Mark: "waiting", Word: "evicted, read again on its next use"}
-	}
-	if a.Modules == 0 {
-		out.Note = "nothing: it answers as the base"
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -11,14 +12,18 @@ import (
 
 	"loradeck/internal/levers"
 	"loradeck/internal/local"
+	"loradeck/internal/local/demo"
 	"loradeck/internal/people"
 )
 
-// withLocal gives a deck the levers of a real local platform.
-func withLocal(t *testing.T, d *deck) *levers.Panel {
+// withLocal gives a deck the levers of a real local platform, with the demo's base on it unless that is nil.
+func withLocal(t *testing.T, d *deck, demo fs.FS) *levers.Panel {
 	t.Helper()
-	platform, err := local.Open(t.Context(), local.Config{Dir: t.TempDir(), Account: "000000000000", Region: "us-east-1"})
+	platform, err := local.Open(t.Context(), local.Config{Dir: t.TempDir(), Account: "000000000000", Region: "us-east-1", Demo: demo})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := platform.Provision(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(platform)
@@ -36,7 +41,7 @@ func TestAFaultIsSetSeenOnTheDeckAndReleased(t *testing.T) {
 	t.Parallel()
 	d := newDeck(t, people.Alone("me"))
 	d.seed(t)
-	withLocal(t, d)
+	withLocal(t, d, nil)
 	if page := d.get(t, "/places/local"); page.status != 200 || !strings.Contains(page.body, "Nothing is set to go wrong") || !strings.Contains(page.body, "Rate exceeded") {
 		t.Fatalf("page: %d %s", page.status, page.body)
 	}
@@ -74,7 +79,7 @@ func TestAFaultIsSetSeenOnTheDeckAndReleased(t *testing.T) {
 func TestAFaultThatEndedIsToldAndSetAgain(t *testing.T) {
 	t.Parallel()
 	d := newDeck(t, people.Alone("me"))
-	panel := withLocal(t, d)
+	panel := withLocal(t, d, nil)
 	set := func(kind, resource, calls string) {
 		t.Helper()
 		if got := d.post(t, "/places/local/faults", url.Values{"kind": {kind}, "resource": {resource}, "calls": {calls}}); got.status != http.StatusSeeOther {
@@ -129,10 +134,32 @@ func TestAFaultThatEndedIsToldAndSetAgain(t *testing.T) {
 	}
 }
 
+func TestAContainerThatAnswersNothingIsNotCalledRunning(t *testing.T) {
+	t.Parallel()
+	d := newDeck(t, people.Alone("me"))
+	panel := withLocal(t, d, demo.Base())
+	for held := false; !held; {
+		panel.Refresh(t.Context())
+		now, err := panel.Last()
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = len(now.Components) == 1 && now.Components[0].Held
+	}
+	d.post(t, "/places/local/faults", url.Values{"kind": {"dead-in-service"}, "resource": {"tiny-llama-base"}})
+	if page := d.get(t, "/places/local").body; !strings.Contains(page, "Answers nothing") || !strings.Contains(page, "SageMaker says InService") || strings.Contains(page, ">Running<") {
+		t.Errorf("while it is dead: %s", page)
+	}
+	d.post(t, "/places/local/release", url.Values{})
+	if page := d.get(t, "/places/local").body; strings.Contains(page, "Answers nothing") || !strings.Contains(page, ">Running<") {
+		t.Errorf("after the release: %s", page)
+	}
+}
+
 func TestWhatCannotBeSetIsSaid(t *testing.T) {
 	t.Parallel()
 	d := newDeck(t, people.Alone("me"))
-	withLocal(t, d)
+	withLocal(t, d, nil)
 	for name, test := range map[string]struct {
 		path string
 		form url.Values
@@ -161,7 +188,7 @@ func TestWhatCannotBeSetIsSaid(t *testing.T) {
 func TestThePaceIsChanged(t *testing.T) {
 	t.Parallel()
 	d := newDeck(t, people.Alone("me"))
-	withLocal(t, d)
+	withLocal(t, d, nil)
 	if got := d.post(t, "/places/local/pace", url.Values{"pace": {"realistic"}}); got.status != http.StatusSeeOther {
 		t.Fatalf("got %d %s", got.status, got.body)
 	}
@@ -177,7 +204,7 @@ func TestLeversNeedAnAdminAndALocalPlatform(t *testing.T) {
 		t.Errorf("without a local platform: %d", got.status)
 	}
 	d = newDeck(t, guarded(t))
-	panel := withLocal(t, d)
+	panel := withLocal(t, d, nil)
 	for role, test := range map[string]struct {
 		token  string
 		status int

@@ -41,6 +41,7 @@ type Faults struct {
 // Container is what runs for a base. Of a vLLM of one's own only the base and the names of its adapters are known.
 type Container struct {
 	Component string    `json:"component"` // the base's
+	Dead      bool      `json:"dead"`      // the fault dead-in-service keeps it from answering
 	Version   string    `json:"version"`   // of the vLLM it plays; "" is not known, and then nothing below is but the adapters
 	Life      string    `json:"life"`      // "running", "dying" or "down"
 	Started   time.Time `json:"started"`
@@ -48,6 +49,8 @@ type Container struct {
 	CPULoras  int       `json:"maxCpuLoras"` // adapters that are kept
 	Running   int       `json:"running"`     // requests
 	Waiting   int       `json:"waiting"`
+	Died      time.Time `json:"died"` // when its engine died last; zero when it never has
+	Lost      []string  `json:"lost"` // adapters that went with it, and were neither registered nor removed since
 	Adapters  []Adapter `json:"adapters"`
 }
 
@@ -58,6 +61,7 @@ type Adapter struct {
 	Registered time.Time `json:"registered"`
 	Kept       bool      `json:"kept"`      // in memory; else it is read, or given to a vLLM, again on its next use
 	Answering  bool      `json:"answering"` // in a batch now
+	Dead       bool      `json:"dead"`      // as of its container, or for itself
 }
 
 // Component is an inference component as the control plane lists it.
@@ -67,6 +71,7 @@ type Component struct {
 	Status   string `json:"status"`
 	Held     bool   `json:"held"` // a container runs for it, or has an adapter of its name
 	Idle     bool   `json:"idle"` // none does because no copy runs, its own or its base's
+	Base     string `json:"base"` // of an adapter that is InService and not held
 }
 
 // Entry is a line of the menu of faults.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 )
@@ -64,40 +65,50 @@ func TestMulIsThePlainProductForEveryTailSize(t *testing.T) {
 	}
 }
 
-func TestMulGivesTheSameBitsHoweverItIsCut(t *testing.T) {
-	t.Parallel()
-	for _, cols := range []int{5, 8, 33, 64, 100} {
-		for kind, m := range matrices(29, cols) {
-			const tokens = 29
-			x := random(7, tokens*cols)
-			whole := make([]float32, tokens*29)
-			m.Mul(whole, 29, x, cols, tokens, 0, 29)
-			for token := range tokens {
-				for _, cut := range []int{1, 5, 8, 16} {
-					alone := make([]float32, 29)
-					for lo := 0; lo < 29; lo += cut {
-						m.Mul(alone, 29, x[token*cols:], cols, 1, lo, min(lo+cut, 29))
-					}
-					for r, v := range alone {
-						if math.Float32bits(v) != math.Float32bits(whole[token*29+r]) {
-							t.Fatalf("%s %d columns, vector %d, row %d: alone %v, batched %v", kind, cols, token, r, v, whole[token*29+r])
-						}
-					}
-				}
-			}
+// sameBits fails at the first value that differs in any bit.
+func sameBits(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			t.Fatalf("%s: element %d: got %v, want %v", what, i, got[i], want[i])
 		}
 	}
 }
 
-func TestMulLeavesOtherElementsAlone(t *testing.T) {
+// However many vectors are taken at once, whichever rows, in float32 or bfloat16 and widened or not: each element is what a row and a
+// vector alone give, and no other is written.
+func TestMulGivesTheSameBitsHoweverItIsCut(t *testing.T) {
 	t.Parallel()
-	m := matrices(20, 24)["f32"]
-	y := random(3, 4*20)
-	before := append([]float32(nil), y...)
-	m.Mul(y, 20, random(4, 4*24), 24, 4, 6, 15)
-	for i := range y {
-		if r := i % 20; (r < 6 || r >= 15) && y[i] != before[i] {
-			t.Errorf("row %d was written", r)
+	cutProducts(t)
+}
+
+func cutProducts(t *testing.T) {
+	t.Helper()
+	const rows, most = 29, 2*manyVectors + 1
+	spans := [][2]int{{0, rows}, {0, 24}, {1, rows}, {3, 12}, {5, 21}, {8, 16}, {13, 14}, {21, rows}, {25, rows}}
+	for _, cols := range []int{5, 8, 33, 64, 100, widenedCols, widenedCols + 9, activationBlock / 4 / 20} { // of the last, 20 vectors are a block
+		bits := cutBF16(random(uint64(cols), rows*cols))
+		halves := &Matrix{Rows: rows, Cols: cols, BF16: bits}
+		whole := &Matrix{Rows: rows, Cols: cols, F32: make([]float32, rows*cols)}
+		for r := range rows {
+			halves.Row(whole.F32[r*cols:(r+1)*cols], r)
+		}
+		x, want := random(7, most*cols), make([]float32, most*rows)
+		for at := range want {
+			whole.Mul(want[at/rows*rows:], rows, x[at/rows*cols:], cols, 1, at%rows, at%rows+1)
+		}
+		for kind, m := range map[string]*Matrix{"f32": whole, "bf16": halves} {
+			for tokens := 1; tokens <= most; tokens += 1 + cols/1000 {
+				for _, span := range spans {
+					const untouched = -99
+					got, expected := slices.Repeat([]float32{untouched}, most*rows), slices.Repeat([]float32{untouched}, most*rows)
+					for token := range tokens {
+						copy(expected[token*rows+span[0]:token*rows+span[1]], want[token*rows+span[0]:])
+					}
+					m.Mul(got, rows, x, cols, tokens, span[0], span[1])
+					sameBits(t, fmt.Sprintf("%s, %d columns, %d vectors, rows %v", kind, cols, tokens, span), got, expected)
+				}
+			}
 		}
 	}
 }
@@ -114,6 +125,10 @@ func TestDotsIsThePlainProductForEveryTailSize(t *testing.T) {
 				want[i] = dotPortable(w[i*stride:i*stride+k], x)
 			}
 			near(t, fmt.Sprintf("%d vectors of %d", n, k), got, want, 2e-5)
+			for i := range want {
+				want[i] = Dot(w[i*stride:i*stride+k], x)
+			}
+			sameBits(t, fmt.Sprintf("%d vectors of %d, each alone", n, k), got, want)
 		}
 	}
 }
@@ -134,6 +149,26 @@ func TestMixIsThePlainSumForEveryTailSize(t *testing.T) {
 			mixPortableBF16(wantB, cutBF16(m), stride, weights)
 			near(t, fmt.Sprintf("bf16, %d columns, %d rows", n, rows), gotB, wantB, 1e-5)
 		}
+	}
+}
+
+// An element of a mix is added up alike in the loops over 64, 32 and 8 columns, and whatever its rows are held in.
+func TestMixGivesTheSameBitsInEveryWidth(t *testing.T) {
+	t.Parallel()
+	const rows = 5
+	for n := 8; n <= 200; n += 8 {
+		m := cutBF16(random(1, rows*n))
+		whole := make([]float32, rows*n)
+		(&Matrix{Rows: 1, Cols: rows * n, BF16: m}).Row(whole, 0)
+		weights, y := random(2, rows), random(3, n)
+		want, got, gotB := slices.Clone(y), slices.Clone(y), slices.Clone(y)
+		for at := 0; at < n; at += 8 {
+			Mix(want[at:at+8], whole[at:], n, weights)
+		}
+		Mix(got, whole, n, weights)
+		sameBits(t, fmt.Sprintf("%d columns", n), got, want)
+		MixBF16(gotB, m, n, weights)
+		sameBits(t, fmt.Sprintf("bf16, %d columns", n), gotB, want)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
 	"testing"
 )
 
@@ -241,46 +240,6 @@ func TestSoftmaxSumsToOne(t *testing.T) {
 			t.Errorf("%d elements sum to %v", n, sum)
 		}
 	}
-}
-
-func TestPoolCoversEveryRowOnce(t *testing.T) {
-	t.Parallel()
-	for _, threads := range []int{1, 2, 5} {
-		p := NewPool(threads)
-		for _, size := range []int{0, 1, 7, 8, 100, 1001} {
-			counts := make([]atomic.Int32, size)
-			p.Run(size, 8, 1<<30, func(lo, hi int) {
-				if lo%8 != 0 {
-					t.Errorf("a chunk starts at %d", lo)
-				}
-				for i := lo; i < hi; i++ {
-					counts[i].Add(1)
-				}
-			})
-			for i := range counts {
-				if n := counts[i].Load(); n != 1 {
-					t.Fatalf("%d threads, %d rows: row %d was done %d times", threads, size, i, n)
-				}
-			}
-		}
-		p.Close()
-	}
-}
-
-func TestPoolRaisesAPanicInTheCaller(t *testing.T) {
-	t.Parallel()
-	p := NewPool(2)
-	defer p.Close()
-	defer func() {
-		if recover() == nil {
-			t.Error("the panic was lost")
-		}
-	}()
-	p.Run(1000, 8, 1<<30, func(lo, hi int) {
-		if lo <= 500 && 500 < hi {
-			panic("chunk")
-		}
-	})
 }
 
 func TestBackpropProductsAreThePlainOnes(t *testing.T) {

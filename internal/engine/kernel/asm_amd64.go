@@ -7,9 +7,6 @@ import "unsafe"
 // accelerated says that this machine has AVX2 and FMA and that its system saves the wide registers.
 var accelerated = cpuHasAVX2AndFMA()
 
-// Accelerated reports whether the assembly is in use.
-func Accelerated() bool { return accelerated }
-
 // wide says that it has AVX-512 too, the parts F, DQ, BW and VL of it.
 var wide = accelerated && cpuHasAVX512()
 

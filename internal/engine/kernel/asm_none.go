@@ -9,9 +9,6 @@ const (
 	wide        = false
 )
 
-// Accelerated reports whether the assembly is in use.
-func Accelerated() bool { return accelerated }
-
 // None of these is reached while accelerated is false.
 
 func dot1F32(w, x *float32, k int) float32          { panic("kernel: no assembly") }

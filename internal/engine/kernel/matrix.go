@@ -2,8 +2,7 @@
 // mixes, softmax and SiLU, the three products that backpropagation needs, and a small pool that spreads rows over cores.
 //
 // On amd64 with AVX2 and FMA it runs hand-written assembly, with AVX-512 for several vectors at once where that is there;
-// elsewhere, and with the build tag purego, plain Go. It knows nothing of models, adapters or files, and it allocates nothing
-// on the hot path.
+// elsewhere, and with the build tag purego, plain Go. It knows nothing of models, adapters or files.
 //
 // Guarantee: every output element is accumulated in one fixed order, whichever kernel, row block, batch size or number of
 // threads computed it. So a request's numbers do not depend, bit for bit, on what it was batched with. The assembly and the
@@ -142,8 +141,8 @@ func (m *Matrix) prefetch(lo, hi int) {
 // mulRows4 computes four rows for the vectors from t on, of which there are at least three in all.
 func (m *Matrix) mulRows4(y []float32, yStride int, x []float32, xStride, t, tokens, r int) {
 	for ; t < tokens; t += 3 {
-		t := min(t, tokens-3) // the last call may redo a vector: same bits
-		m.dot4x3(r, &x[t*xStride], xStride, &y[t*yStride+r], yStride)
+		from := min(t, tokens-3) // the last call may redo a vector: same bits
+		m.dot4x3(r, &x[from*xStride], xStride, &y[from*yStride+r], yStride)
 	}
 }
 
@@ -269,5 +268,8 @@ func MixBF16(y []float32, m []uint16, stride int, weights []float32) {
 		mixPortableBF16(y[n:], m[n:], stride, weights)
 	}
 }
+
+// Accelerated reports whether the assembly is in use.
+func Accelerated() bool { return accelerated }
 
 func fromBF16(bits uint16) float32 { return math.Float32frombits(uint32(bits) << 16) }

@@ -177,7 +177,12 @@ func (d *deck) start(ctx context.Context, o options, places map[string]*cloud.Pl
 		watchers[id] = watch.New(place, database, hub, log)
 		speakers[id] = place
 	}
-	board, err := compare.New(ctx, compare.Config{DB: database, Hub: hub, Log: log, Places: speakers})
+	heard := func(ctx context.Context, id, base, component string, answer error) {
+		if w, there := watchers[id]; there {
+			w.Heard(ctx, base, component, answer)
+		}
+	}
+	board, err := compare.New(ctx, compare.Config{DB: database, Hub: hub, Log: log, Places: speakers, Heard: heard})
 	if err != nil {
 		return err
 	}
@@ -185,7 +190,7 @@ func (d *deck) start(ctx context.Context, o options, places map[string]*cloud.Pl
 	if err != nil {
 		return err
 	}
-	work := jobs.New(jobs.Config{DB: database, Spool: files, Hub: hub, Log: log, Places: places, Ended: ended, Moved: func(id string) {
+	work := jobs.New(jobs.Config{DB: database, Spool: files, Hub: hub, Log: log, Places: places, Ended: ended, Heard: heard, Moved: func(id string) {
 		if w, there := watchers[id]; there {
 			w.Poke()
 		}

@@ -124,6 +124,8 @@ type Config struct {
 	Hub    *live.Hub
 	Log    *slog.Logger
 	Places map[string]Speaker
+	// Heard is called with what a base or an adapter on it answered instead of a result (watch.Watcher.Heard); nil when nobody is told.
+	Heard func(ctx context.Context, placeID, base, component string, answer error)
 }
 
 // Board runs comparisons and finds them again.

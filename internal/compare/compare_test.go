@@ -55,13 +55,14 @@ type bench struct {
 	hub     *live.Hub
 	script  *script
 	speaker compare.Speaker // the place; the script unless a test has its own
+	heard   chan string     // what was told of answers that failed
 	board   *compare.Board
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	ctx := context.Background()
-	b := &bench{t: t, path: filepath.Join(t.TempDir(), "app.db"), hub: live.New(), script: &script{
+	b := &bench{t: t, path: filepath.Join(t.TempDir(), "app.db"), hub: live.New(), heard: make(chan string, 8), script: &script{
 		pieces: map[string]chan cloud.Delta{"base": make(chan cloud.Delta), "one": make(chan cloud.Delta), "two": make(chan cloud.Delta)},
 		broken: map[string]error{}, asked: make(chan cloud.GenerateRequest, 8),
 	}}
@@ -94,6 +95,9 @@ func (b *bench) open() {
 	b.t.Helper()
 	board, err := compare.New(context.Background(), compare.Config{
 		DB: b.db, Hub: b.hub, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Places: map[string]compare.Speaker{"p": b.speaker},
+		Heard: func(_ context.Context, placeID, base, component string, answer error) {
+			b.heard <- strings.Join([]string{placeID, base, component, lora.Message(answer)}, " ")
+		},
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -155,6 +159,9 @@ func TestAComparisonStreamsAndIsKeptAsItWas(t *testing.T) {
 	b.script.pieces["one"] <- cloud.Delta{Text: "Arr"}
 	close(b.script.pieces["one"])
 	live := b.until(id, "it ends", ended)
+	if told := <-b.heard; told != "p base one It broke off." || len(b.heard) > 0 {
+		t.Errorf("told %q, and %d more", told, len(b.heard))
+	}
 
 	b.board.Close()
 	b.open() // as after a restart

@@ -77,6 +77,9 @@ func (b *Board) ask(ctx context.Context, id int64, r *run, n int, speaker Speake
 	b.config.Hub.Changed(live.Comparison(id))
 	if failure != nil && cause == nil {
 		b.config.Log.WarnContext(ctx, "a pane got no answer", "comparison", id, "component", component, "kind", string(lora.KindOf(failure)))
+		if b.config.Heard != nil {
+			b.config.Heard(ctx, request.PlaceID, request.Base, component, failure)
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 const componentNamed = `-- name: ComponentNamed :one
-SELECT id, place_id, name, arn, endpoint, base_name, model_name, artifact_url, status, failure_reason, copies, image, data_url, environment, model_config, tags, created_at, modified_at, gone_at FROM component WHERE place_id = ? AND name = ? AND gone_at IS NULL
+SELECT id, place_id, name, arn, endpoint, base_name, model_name, artifact_url, status, failure_reason, copies, image, data_url, environment, model_config, tags, created_at, modified_at, gone_at, died_at, forgot_at FROM component WHERE place_id = ? AND name = ? AND gone_at IS NULL
 `
 
 type ComponentNamedParams struct {
@@ -41,12 +41,14 @@ func (q *Queries) ComponentNamed(ctx context.Context, arg ComponentNamedParams) 
 		&i.CreatedAt,
 		&i.ModifiedAt,
 		&i.GoneAt,
+		&i.DiedAt,
+		&i.ForgotAt,
 	)
 	return i, err
 }
 
 const components = `-- name: Components :many
-SELECT id, place_id, name, arn, endpoint, base_name, model_name, artifact_url, status, failure_reason, copies, image, data_url, environment, model_config, tags, created_at, modified_at, gone_at FROM component WHERE gone_at IS NULL ORDER BY place_id, endpoint, created_at, name
+SELECT id, place_id, name, arn, endpoint, base_name, model_name, artifact_url, status, failure_reason, copies, image, data_url, environment, model_config, tags, created_at, modified_at, gone_at, died_at, forgot_at FROM component WHERE gone_at IS NULL ORDER BY place_id, endpoint, created_at, name
 `
 
 func (q *Queries) Components(ctx context.Context) ([]Component, error) {
@@ -78,6 +80,8 @@ func (q *Queries) Components(ctx context.Context) ([]Component, error) {
 			&i.CreatedAt,
 			&i.ModifiedAt,
 			&i.GoneAt,
+			&i.DiedAt,
+			&i.ForgotAt,
 		); err != nil {
 			return nil, err
 		}
@@ -93,7 +97,7 @@ func (q *Queries) Components(ctx context.Context) ([]Component, error) {
 }
 
 const componentsIn = `-- name: ComponentsIn :many
-SELECT id, place_id, name, arn, endpoint, base_name, model_name, artifact_url, status, failure_reason, copies, image, data_url, environment, model_config, tags, created_at, modified_at, gone_at FROM component WHERE place_id = ? AND gone_at IS NULL ORDER BY created_at, name
+SELECT id, place_id, name, arn, endpoint, base_name, model_name, artifact_url, status, failure_reason, copies, image, data_url, environment, model_config, tags, created_at, modified_at, gone_at, died_at, forgot_at FROM component WHERE place_id = ? AND gone_at IS NULL ORDER BY created_at, name
 `
 
 func (q *Queries) ComponentsIn(ctx context.Context, placeID string) ([]Component, error) {
@@ -125,6 +129,8 @@ func (q *Queries) ComponentsIn(ctx context.Context, placeID string) ([]Component
 			&i.CreatedAt,
 			&i.ModifiedAt,
 			&i.GoneAt,
+			&i.DiedAt,
+			&i.ForgotAt,
 		); err != nil {
 			return nil, err
 		}
@@ -202,5 +208,35 @@ func (q *Queries) PutComponent(ctx context.Context, arg PutComponentParams) erro
 		arg.CreatedAt,
 		arg.ModifiedAt,
 	)
+	return err
+}
+
+const setAdaptersForgotten = `-- name: SetAdaptersForgotten :exec
+UPDATE component SET forgot_at = max(forgot_at, CAST(?1 AS INTEGER)) WHERE place_id = ?2 AND name = ?3 AND gone_at IS NULL
+`
+
+type SetAdaptersForgottenParams struct {
+	At      int64
+	PlaceID string
+	Name    string
+}
+
+func (q *Queries) SetAdaptersForgotten(ctx context.Context, arg SetAdaptersForgottenParams) error {
+	_, err := q.db.ExecContext(ctx, setAdaptersForgotten, arg.At, arg.PlaceID, arg.Name)
+	return err
+}
+
+const setEngineDied = `-- name: SetEngineDied :exec
+UPDATE component SET died_at = max(died_at, CAST(?1 AS INTEGER)) WHERE place_id = ?2 AND name = ?3 AND gone_at IS NULL
+`
+
+type SetEngineDiedParams struct {
+	At      int64
+	PlaceID string
+	Name    string
+}
+
+func (q *Queries) SetEngineDied(ctx context.Context, arg SetEngineDiedParams) error {
+	_, err := q.db.ExecContext(ctx, setEngineDied, arg.At, arg.PlaceID, arg.Name)
 	return err
 }

@@ -334,6 +334,31 @@ func (q *Queries) LiveDeployments(ctx context.Context) ([]LiveDeploymentsRow, er
 	return items, nil
 }
 
+const newestProof = `-- name: NewestProof :one
+SELECT id, deployment_id, job_id, component_arn, component_created_at, component_modified_at, base_modified_at, digest, probe_set, verdict, reason, result, created_at FROM proof WHERE deployment_id = ? ORDER BY id DESC LIMIT 1
+`
+
+func (q *Queries) NewestProof(ctx context.Context, deploymentID int64) (Proof, error) {
+	row := q.db.QueryRowContext(ctx, newestProof, deploymentID)
+	var i Proof
+	err := row.Scan(
+		&i.ID,
+		&i.DeploymentID,
+		&i.JobID,
+		&i.ComponentARN,
+		&i.ComponentCreatedAt,
+		&i.ComponentModifiedAt,
+		&i.BaseModifiedAt,
+		&i.Digest,
+		&i.ProbeSet,
+		&i.Verdict,
+		&i.Reason,
+		&i.Result,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
 const proofOfJob = `-- name: ProofOfJob :one
 SELECT id, deployment_id, job_id, component_arn, component_created_at, component_modified_at, base_modified_at, digest, probe_set, verdict, reason, result, created_at FROM proof WHERE job_id = ?
 `
@@ -355,6 +380,91 @@ func (q *Queries) ProofOfJob(ctx context.Context, jobID int64) (Proof, error) {
 		&i.Reason,
 		&i.Result,
 		&i.CreatedAt,
+	)
+	return i, err
+}
+
+const proofStanding = `-- name: ProofStanding :one
+SELECT p.id, p.deployment_id, p.job_id, p.component_arn, p.component_created_at, p.component_modified_at, p.base_modified_at, p.digest, p.probe_set, p.verdict, p.reason, p.result, p.created_at, c.id, c.place_id, c.name, c.arn, c.endpoint, c.base_name, c.model_name, c.artifact_url, c.status, c.failure_reason, c.copies, c.image, c.data_url, c.environment, c.model_config, c.tags, c.created_at, c.modified_at, c.gone_at, c.died_at, c.forgot_at, b.id, b.place_id, b.name, b.arn, b.endpoint, b.base_name, b.model_name, b.artifact_url, b.status, b.failure_reason, b.copies, b.image, b.data_url, b.environment, b.model_config, b.tags, b.created_at, b.modified_at, b.gone_at, b.died_at, b.forgot_at
+FROM deployment d
+JOIN proof p ON p.deployment_id = d.id
+JOIN component c ON c.place_id = d.place_id AND c.name = d.component_name AND c.gone_at IS NULL
+JOIN component b ON b.place_id = d.place_id AND b.name = d.base_name AND b.gone_at IS NULL
+WHERE d.place_id = ? AND d.component_name = ? AND d.ended_at IS NULL
+ORDER BY p.id DESC LIMIT 1
+`
+
+type ProofStandingParams struct {
+	PlaceID       string
+	ComponentName string
+}
+
+type ProofStandingRow struct {
+	Proof       Proof
+	Component   Component
+	Component_2 Component
+}
+
+// The newest proof of a component that was shipped from here, with the component and its base as last seen.
+func (q *Queries) ProofStanding(ctx context.Context, arg ProofStandingParams) (ProofStandingRow, error) {
+	row := q.db.QueryRowContext(ctx, proofStanding, arg.PlaceID, arg.ComponentName)
+	var i ProofStandingRow
+	err := row.Scan(
+		&i.Proof.ID,
+		&i.Proof.DeploymentID,
+		&i.Proof.JobID,
+		&i.Proof.ComponentARN,
+		&i.Proof.ComponentCreatedAt,
+		&i.Proof.ComponentModifiedAt,
+		&i.Proof.BaseModifiedAt,
+		&i.Proof.Digest,
+		&i.Proof.ProbeSet,
+		&i.Proof.Verdict,
+		&i.Proof.Reason,
+		&i.Proof.Result,
+		&i.Proof.CreatedAt,
+		&i.Component.ID,
+		&i.Component.PlaceID,
+		&i.Component.Name,
+		&i.Component.ARN,
+		&i.Component.Endpoint,
+		&i.Component.BaseName,
+		&i.Component.ModelName,
+		&i.Component.ArtifactURL,
+		&i.Component.Status,
+		&i.Component.FailureReason,
+		&i.Component.Copies,
+		&i.Component.Image,
+		&i.Component.DataURL,
+		&i.Component.Environment,
+		&i.Component.ModelConfig,
+		&i.Component.Tags,
+		&i.Component.CreatedAt,
+		&i.Component.ModifiedAt,
+		&i.Component.GoneAt,
+		&i.Component.DiedAt,
+		&i.Component.ForgotAt,
+		&i.Component_2.ID,
+		&i.Component_2.PlaceID,
+		&i.Component_2.Name,
+		&i.Component_2.ARN,
+		&i.Component_2.Endpoint,
+		&i.Component_2.BaseName,
+		&i.Component_2.ModelName,
+		&i.Component_2.ArtifactURL,
+		&i.Component_2.Status,
+		&i.Component_2.FailureReason,
+		&i.Component_2.Copies,
+		&i.Component_2.Image,
+		&i.Component_2.DataURL,
+		&i.Component_2.Environment,
+		&i.Component_2.ModelConfig,
+		&i.Component_2.Tags,
+		&i.Component_2.CreatedAt,
+		&i.Component_2.ModifiedAt,
+		&i.Component_2.GoneAt,
+		&i.Component_2.DiedAt,
+		&i.Component_2.ForgotAt,
 	)
 	return i, err
 }

@@ -71,6 +71,8 @@ type Component struct {
 	CreatedAt     int64
 	ModifiedAt    int64
 	GoneAt        *int64
+	DiedAt        int64
+	ForgotAt      int64
 }
 
 type Delivery struct {

@@ -168,7 +168,9 @@ func (h *house) until(what string, holds func() bool) {
 
 // run runs the jobs until the returned function is called.
 func (h *house) run() (stop func()) {
-	h.jobs = jobs.New(jobs.Config{DB: h.db, Spool: h.spool, Hub: h.hub, Log: quiet(), Places: map[string]*cloud.Place{h.id(): h.place}})
+	h.jobs = jobs.New(jobs.Config{DB: h.db, Spool: h.spool, Hub: h.hub, Log: quiet(), Places: map[string]*cloud.Place{h.id(): h.place}, Heard: func(ctx context.Context, _, base, component string, answer error) {
+		h.watch.Heard(ctx, base, component, answer)
+	}})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.jobs.Run(ctx) }()

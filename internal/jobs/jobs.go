@@ -32,6 +32,8 @@ type Config struct {
 	Places map[string]*cloud.Place
 	// Moved is called after a job changed something in a place, so that whoever watches the place looks soon.
 	Moved func(placeID string)
+	// Heard is called with what a base or an adapter on it answered instead of a result (watch.Watcher.Heard).
+	Heard func(ctx context.Context, placeID, base, component string, answer error)
 	// Ended is called in the transaction that ends a job (journal.Config.Ended); nil when nobody is told.
 	Ended func(ctx context.Context, q *db.Queries, job db.Job) error
 }
@@ -49,6 +51,9 @@ type Jobs struct {
 func New(config Config) *Jobs {
 	if config.Moved == nil {
 		config.Moved = func(string) {}
+	}
+	if config.Heard == nil {
+		config.Heard = func(context.Context, string, string, string, error) {}
 	}
 	j := &Jobs{config: config, proving: map[string]chan struct{}{}}
 	j.journal = journal.New(journal.Config{

@@ -101,6 +101,7 @@ type prover struct {
 	baseSeen      lora.Component // as described before the first and after the last request
 	adapterSeen   lora.Component
 	requests      int
+	asked         time.Time // when the newest request was sent
 }
 
 // explained says of an engine that died what that means for the adapter. Asking again cannot help: the engine comes back
@@ -267,8 +268,18 @@ func broken(err error) bool {
 }
 
 func (p *prover) complete(ctx context.Context, component string, prompts []string, logprobs int) ([]cloud.Completion, error) {
+	p.asking()
+	answers, err := p.place.Complete(ctx, lora.Target{Endpoint: p.Endpoint, Component: component}, cloud.CompletionRequest{Prompts: prompts, MaxTokens: 1, Logprobs: logprobs})
+	if err != nil {
+		p.jobs.config.Heard(ctx, p.run.Job.PlaceID, p.Base, component, err)
+	}
+	return answers, err
+}
+
+// asking counts a request that is about to be sent.
+func (p *prover) asking() {
 	p.requests++
-	return p.place.Complete(ctx, lora.Target{Endpoint: p.Endpoint, Component: component}, cloud.CompletionRequest{Prompts: prompts, MaxTokens: 1, Logprobs: logprobs})
+	p.asked = time.Now()
 }
 
 // readScores takes the first generated token's alternatives. Null, which servers write for NaN, makes the scores unusable and
@@ -318,8 +329,9 @@ func (p *prover) both(ctx context.Context, prompt string) (base, adapter string,
 		request = cloud.GenerateRequest{Messages: []cloud.Message{{Role: "user", Content: prompt}}, MaxTokens: answerTokens}
 	}
 	for component, text := range map[string]*string{p.Base: &base, p.Component: &adapter} {
-		p.requests++
+		p.asking()
 		if *text, err = p.place.Generate(ctx, lora.Target{Endpoint: p.Endpoint, Component: component}, request); err != nil {
+			p.jobs.config.Heard(ctx, p.run.Job.PlaceID, p.Base, component, err)
 			return "", "", fmt.Errorf("ask %s: %w", component, err)
 		}
 	}
@@ -345,7 +357,7 @@ func (p *prover) store(ctx context.Context, result proof.Result) error {
 		_, err := q.PutProof(ctx, db.PutProofParams{
 			DeploymentID: p.Deployment, JobID: p.run.Job.ID, ComponentARN: p.adapterSeen.ARN, ComponentCreatedAt: db.Millis(p.adapterSeen.Created),
 			ComponentModifiedAt: db.Millis(p.adapterSeen.Modified), BaseModifiedAt: db.Millis(p.baseSeen.Modified), Digest: p.version.ArchiveDigest,
-			ProbeSet: result.Set, Verdict: string(result.Verdict), Reason: result.Reason, Result: string(text), CreatedAt: db.Millis(time.Now()),
+			ProbeSet: result.Set, Verdict: string(result.Verdict), Reason: result.Reason, Result: string(text), CreatedAt: db.Millis(p.asked),
 		})
 		return err
 	})

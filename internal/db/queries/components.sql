@@ -17,3 +17,9 @@ SELECT * FROM component WHERE place_id = ? AND name = ? AND gone_at IS NULL;
 
 -- name: MarkComponentGone :exec
 UPDATE component SET gone_at = ? WHERE id = ? AND gone_at IS NULL;
+
+-- name: SetEngineDied :exec
+UPDATE component SET died_at = max(died_at, CAST(sqlc.arg(at) AS INTEGER)) WHERE place_id = sqlc.arg(place_id) AND name = sqlc.arg(name) AND gone_at IS NULL;
+
+-- name: SetAdaptersForgotten :exec
+UPDATE component SET forgot_at = max(forgot_at, CAST(sqlc.arg(at) AS INTEGER)) WHERE place_id = sqlc.arg(place_id) AND name = sqlc.arg(name) AND gone_at IS NULL;

@@ -63,3 +63,16 @@ RETURNING *;
 
 -- name: ProofOfJob :one
 SELECT * FROM proof WHERE job_id = ?;
+
+-- name: NewestProof :one
+SELECT * FROM proof WHERE deployment_id = ? ORDER BY id DESC LIMIT 1;
+
+-- The newest proof of a component that was shipped from here, with the component and its base as last seen.
+-- name: ProofStanding :one
+SELECT sqlc.embed(p), sqlc.embed(c), sqlc.embed(b)
+FROM deployment d
+JOIN proof p ON p.deployment_id = d.id
+JOIN component c ON c.place_id = d.place_id AND c.name = d.component_name AND c.gone_at IS NULL
+JOIN component b ON b.place_id = d.place_id AND b.name = d.base_name AND b.gone_at IS NULL
+WHERE d.place_id = ? AND d.component_name = ? AND d.ended_at IS NULL
+ORDER BY p.id DESC LIMIT 1;

@@ -65,9 +65,13 @@ func (h *Handlers) adapters(c echo.Context) error {
 
 // stateOf draws the state of a deployment as the deck does.
 func (s scene) stateOf(d db.LiveDeploymentsRow, now time.Time) templates.State {
+	return templates.ScreenState(s.shipped(d).state(s.components[where{d.PlaceID, d.BaseName}], now))
+}
+
+// shipped gives the adapter of a deployment.
+func (s scene) shipped(d db.LiveDeploymentsRow) adapter {
 	component, seen := s.components[where{d.PlaceID, d.ComponentName}]
-	base := s.components[where{d.PlaceID, d.BaseName}]
-	return templates.ScreenState(adapter{component: component, seen: seen, deployment: d, ours: true}.state(base, now))
+	return adapter{component: component, seen: seen, deployment: d, ours: true}
 }
 
 // adapter is the page of one adapter.
@@ -131,8 +135,13 @@ func (h *Handlers) adapterView(ctx context.Context, row db.Adapter, versions []d
 			ID: "deployment-" + strconv.FormatInt(d.ID, 10), Name: d.ComponentName, Version: "v" + strconv.FormatInt(d.Version, 10), Base: d.BaseName,
 			Where: s.placeOf(d.PlaceID).Name, State: s.stateOf(d, now), Job: jobPath(d.JobID), Remove: removePath(d.PlaceID, d.ComponentName),
 		}
-		if c, seen := s.components[where{d.PlaceID, d.ComponentName}]; seen && lora.Status(c.Status) == lora.StatusInService {
-			entry.Try, entry.Idle = playgroundPath(d.PlaceID, d.BaseName, d.ComponentName), idle(s.components[where{d.PlaceID, d.BaseName}]) != ""
+		a := s.shipped(d)
+		base := s.components[where{d.PlaceID, d.BaseName}]
+		if a.inService() {
+			entry.Try, entry.Idle = playgroundPath(d.PlaceID, d.BaseName, d.ComponentName), idle(base) != ""
+		}
+		if entry.Prove = a.provePath(base); entry.Prove != "" {
+			entry.Note = a.staleSays(base, now)
 		}
 		view.Deployments = append(view.Deployments, entry)
 	}

@@ -245,6 +245,8 @@ func TestErrorsOfTheAPIHaveOneShape(t *testing.T) {
 		{"nobody changes nothing", nobody, "POST", "/api/v1/deployments", "{}", 401, lora.Unauthorized},
 		{"who may watch may not ship", eve, "POST", "/api/v1/deployments", "{}", 403, lora.Forbidden},
 		{"who may watch may not remove", eve, "DELETE", "/api/v1/deployments/1", "", 403, lora.Forbidden},
+		{"who may watch may not prove", eve, "POST", "/api/v1/deployments/1/prove", "", 403, lora.Forbidden},
+		{"no such deployment to prove", dana, "POST", "/api/v1/deployments/99/prove", "", 404, lora.NotFound},
 		{"no such upload", dana, "GET", "/api/v1/uploads/99", "", 404, lora.NotFound},
 		{"no such job", dana, "GET", "/api/v1/jobs/99", "", 404, lora.NotFound},
 		{"no such job to watch", dana, "GET", "/api/v1/jobs/99/watch", "", 404, lora.NotFound},

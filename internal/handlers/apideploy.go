@@ -144,7 +144,7 @@ func (h *Handlers) sameThere(ctx context.Context, source jobs.Source, base db.Co
 	}
 	i := slices.IndexFunc(rows, func(d db.LiveDeploymentsRow) bool {
 		return d.Digest == source.Digest && d.Adapter == source.Adapter && d.Tenant == source.Tenant && d.PlaceID == base.PlaceID && d.BaseName == base.Name &&
-			d.JobKind == lora.JobDeploy && (source.Component == "" || source.Component == d.ComponentName)
+			d.JobKind != lora.JobRemove && (source.Component == "" || source.Component == d.ComponentName)
 	})
 	if i < 0 {
 		return 0, false, nil

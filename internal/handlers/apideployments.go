@@ -29,6 +29,7 @@ type deploymentAnswer struct {
 	State         lora.State `json:"state"` // the deck's word for it
 	Verdict       string     `json:"verdict"`
 	VerdictReason string     `json:"verdict_reason"`
+	Stale         string     `json:"stale"`  // why the proof no longer counts; "" while it does
 	JobID         int64      `json:"job_id"` // the newest
 	CreatedAt     time.Time  `json:"created_at"`
 	EndedAt       *time.Time `json:"ended_at"` // null while it is live
@@ -55,7 +56,8 @@ func (s scene) tell(row db.DeploymentsBetweenRow, now time.Time) deploymentAnswe
 	if row.EndedAt == nil {
 		a := adapter{deployment: db.LiveDeploymentsRow(row), ours: true}
 		a.component, a.seen = s.components[where{row.PlaceID, row.ComponentName}]
-		answer.State = a.state(s.components[where{row.PlaceID, row.BaseName}], now)
+		base := s.components[where{row.PlaceID, row.BaseName}]
+		answer.State, answer.Stale = a.state(base, now), a.staleSays(base, now)
 	}
 	return answer
 }

@@ -60,6 +60,9 @@ func (h *Handlers) deckView(ctx context.Context) (templates.Deck, error) {
 			drawn := baseOf(base)
 			drawn.ID = fmt.Sprintf("base-%d-%d", len(view.Racks), i)
 			found := s.adapters(base)
+			if count := lost(base, found); count > 0 {
+				view.Needs = append(view.Needs, lostNeed(base, count, drawn.ID, now))
+			}
 			for _, a := range found {
 				slot := slotOf(a, base, now)
 				if need, asks := needOf(slot); asks {
@@ -192,7 +195,8 @@ func slotOf(a adapter, base db.Component, now time.Time) templates.Slot {
 	d := a.deployment
 	slot.Name, slot.Version, slot.About, slot.Href = d.Adapter, "v"+strconv.FormatInt(d.Version, 10), d.About, jobPath(d.JobID)
 	slot.Size = fmt.Sprintf("rank %d · %s", d.Rank, lora.Bytes(d.Bytes))
-	slot.Note, slot.NoteLink = noteOf(a, state)
+	slot.Note, slot.NoteLink = noteOf(a, base, state, now)
+	slot.ProveURL = a.provePath(base)
 	if state == lora.StateProven {
 		slot.Href, slot.Proof = jobPath(d.ProofJobID), templates.Ago(now, db.Time(d.ProvedAt))
 	}
@@ -200,7 +204,7 @@ func slotOf(a adapter, base db.Component, now time.Time) templates.Slot {
 }
 
 // noteOf says of an adapter that is moving or stands badly what it is doing or why, and where to read on.
-func noteOf(a adapter, state lora.State) (string, templates.Link) {
+func noteOf(a adapter, base db.Component, state lora.State, now time.Time) (string, templates.Link) {
 	d := a.deployment
 	watch := templates.Link{Href: jobPath(d.JobID), Text: "Watch"}
 	switch {
@@ -215,8 +219,8 @@ func noteOf(a adapter, state lora.State) (string, templates.Link) {
 	case lora.StateGone:
 		return "It was in service and is no longer in the endpoint's list. Somebody else may have removed it.", templates.Link{}
 	case lora.StateNotProven:
-		if d.ProvedAt != 0 {
-			return "It or its base has changed since it was proven.", templates.Link{Href: jobPath(d.ProofJobID), Text: "See the old proof"}
+		if why := a.staleSays(base, now); why != "" && !(d.JobKind == lora.JobProve && d.JobState == lora.JobFailed) {
+			return why, templates.Link{Href: jobPath(d.ProofJobID), Text: "See the old proof"}
 		}
 	case lora.StateFailed:
 		reason := d.JobReason
@@ -277,6 +281,18 @@ func (h *Handlers) offers(place db.Place, base db.Component, found []adapter, ta
 // playgroundPath leads to the form with a base and adapters chosen.
 func playgroundPath(place, base string, adapters ...string) string {
 	return "/playground?" + url.Values{"base": {baseKey(place, base)}, "adapter": adapters}.Encode()
+}
+
+// provePath is where an adapter is proven again; "" while its proof counts or it cannot be asked.
+func (a adapter) provePath(base db.Component) string {
+	if !a.inService() || a.moving() || idle(base) != "" || a.stale(base) == lora.StaleNot {
+		return ""
+	}
+	return provePath(a.deployment.ID)
+}
+
+func provePath(deployment int64) string {
+	return "/deployments/" + strconv.FormatInt(deployment, 10) + "/prove"
 }
 
 func removePath(place, component string) string {

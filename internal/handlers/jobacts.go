@@ -52,6 +52,9 @@ func cancelSays(r record) (will, stays []string) {
 	if r.job.Kind == lora.JobRemove {
 		return []string{"The job stops before the component is deleted, unless the service has accepted that meanwhile."}, []string{"The component stays as it is.", kept}
 	}
+	if r.job.Kind == lora.JobProve {
+		return []string{"The job stops asking."}, []string{"The component stays as it is, and so do its earlier proofs.", kept}
+	}
 	switch r.stepNow().Name {
 	case lora.StepCheck, lora.StepPack:
 		will = []string{"The job stops. Nothing was sent or created yet."}

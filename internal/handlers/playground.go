@@ -98,6 +98,9 @@ func (h *Handlers) playgroundView(ctx context.Context, q question) (templates.Pl
 	for _, a := range s.adapters(base) {
 		state := a.state(base, now)
 		choice := templates.Choice{Value: a.name(), Text: a.label(), Note: string(state), Chosen: slices.Contains(q.adapters, a.name()), Off: !a.inService() || view.Form.Idle != ""}
+		if why := a.staleSays(base, now); why != "" && state == lora.StateNotProven {
+			choice.Note += ". " + why
+		}
 		if choice.Off {
 			choice.Note, choice.Chosen = string(state)+": cannot answer", false
 		}

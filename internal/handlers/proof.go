@@ -28,7 +28,9 @@ func (h *Handlers) proofView(ctx context.Context, r record, now time.Time) (*tem
 	view := drawProof(result)
 	view.Verdict, view.Sentence = templates.VerdictState(lora.Verdict(row.Verdict)), row.Reason
 	view.Age = templates.Ago(now, db.Time(row.CreatedAt))
-	view.Stale = staleness(r, row)
+	if err := h.staleness(ctx, r, row, &view, now); err != nil {
+		return nil, "", err
+	}
 	if r.seen && lora.Status(r.component.Status) == lora.StatusInService {
 		view.CompareURL = playgroundPath(r.job.PlaceID, r.deployment.BaseName, r.component.Name)
 		view.Idle = idle(r.base) != ""
@@ -36,23 +38,48 @@ func (h *Handlers) proofView(ctx context.Context, r record, now time.Time) (*tem
 	return &view, row.Verdict, nil
 }
 
-// staleness says why a proof no longer counts, and "" while it does: it belongs to one state of its component and base.
-func staleness(r record, row db.Proof) string {
+// staleness notes why a proof no longer counts, and what to do then: it belongs to one state of its component and base, and to
+// one life of the base's engine.
+func (h *Handlers) staleness(ctx context.Context, r record, row db.Proof, view *templates.Proof, now time.Time) error {
+	q := h.DB.Read()
+	newest, err := q.NewestProof(ctx, row.DeploymentID)
+	if err != nil {
+		return fmt.Errorf("read the newest proof of deployment %d: %w", row.DeploymentID, err)
+	}
+	if newest.ID != row.ID {
+		view.Stale = "It has been proven again since. This is what was measured then."
+		view.Newer = templates.Link{Href: jobPath(newest.JobID), Text: "See the newest proof"}
+		return nil
+	}
 	if !r.seen {
 		if r.deployment.EndedAt != nil {
-			return "The component has been removed since. This is what was measured then."
+			view.Stale = "The component has been removed since. This is what was measured then."
 		}
-		return "" // the next look will find it
+		return nil // the next look will find it
 	}
-	switch {
-	case r.base.ID == 0:
-		return "The base has gone since. This is what was measured then."
-	case r.component.ARN != row.ComponentARN || r.component.ModifiedAt > row.ComponentModifiedAt:
-		return "The component has changed since, so this proof no longer counts."
-	case r.base.ModifiedAt > row.BaseModifiedAt:
-		return "The base has changed since, so this proof no longer counts."
+	if r.base.ID == 0 {
+		view.Stale = "The base has gone since. This is what was measured then."
+		return nil
 	}
-	return ""
+	news := db.News(r.component, r.base)
+	cause := row.Subject().Stale(news)
+	if r.component.ARN != row.ComponentARN {
+		cause = lora.StaleComponent
+	}
+	if view.Stale = staleSays(cause, news, now); view.Stale == "" {
+		return nil
+	}
+	view.Stale += " This proof no longer counts."
+	if lora.Status(r.component.Status) != lora.StatusInService || idle(r.base) != "" {
+		return nil
+	}
+	switch _, err := q.NewestJobOfClaim(ctx, r.job.Claim); {
+	case db.Missing(err):
+		view.AgainURL = provePath(row.DeploymentID)
+	case err != nil:
+		return fmt.Errorf("look for jobs on %s: %w", r.component.Name, err)
+	}
+	return nil
 }
 
 // textName names a probe text for people.

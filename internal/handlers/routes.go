@@ -16,6 +16,7 @@ func (h *Handlers) routes() {
 	e.POST("/samples/:name/deploy", h.deploySample)
 	e.GET("/remove", h.askRemove)
 	e.POST("/remove", h.remove)
+	e.POST("/deployments/:id/prove", h.proveAgain)
 
 	e.GET(localPath, h.local)
 	e.POST(localPath+"/faults", h.setFault)
@@ -59,6 +60,7 @@ func (h *Handlers) routes() {
 	api.POST("/deployments", h.deployAdapter)
 	api.GET("/deployments/:id", h.showDeployment)
 	api.DELETE("/deployments/:id", h.endDeployment)
+	api.POST("/deployments/:id/prove", h.proveAgain)
 	api.GET("/jobs", h.listJobs)
 	api.GET("/jobs/:id", h.showJob)
 	api.GET("/jobs/:id/watch", h.watchJob)

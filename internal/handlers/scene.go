@@ -111,8 +111,7 @@ func (a adapter) state(base db.Component, now time.Time) lora.State {
 	d := a.deployment
 	facts := lora.Facts{
 		JobKind: d.JobKind, JobState: d.JobState, Step: d.StepName, Status: lora.Status(a.component.Status), Verdict: lora.Verdict(d.Verdict),
-		// Later only: a proof may know of a change that the last look had not seen.
-		Stale: a.seen && d.ProvedAt != 0 && (a.component.ModifiedAt > d.ProofComponentModifiedAt || base.ModifiedAt > d.ProofBaseModifiedAt),
+		Stale: a.stale(base) != lora.StaleNot,
 	}
 	if !a.seen && d.ComponentCreatedAt != 0 {
 		if now.Sub(db.Time(d.ComponentCreatedAt)) > settling {
@@ -122,6 +121,14 @@ func (a adapter) state(base db.Component, now time.Time) lora.State {
 		}
 	}
 	return lora.ScreenState(facts)
+}
+
+// stale is why the newest proof of the adapter no longer counts; StaleNot also while there is none.
+func (a adapter) stale(base db.Component) lora.StaleCause {
+	if !a.seen || !a.ours || a.deployment.ProvedAt == 0 {
+		return lora.StaleNot
+	}
+	return a.deployment.Subject().Stale(db.News(a.component, base))
 }
 
 // moving reports whether a job is at work on the adapter.

@@ -1,4 +1,4 @@
-// Package jobs is what Loradeck does to a place: ship an adapter and remove one, each a list of steps on the durable journal.
+// Package jobs is what Loradeck does to a place: ship an adapter, remove one and prove one again, each a list of steps on the durable journal.
 // Every step asks "is it already so?", does it, and leaves its output, so that it can be done again after a crash at any
 // instant: what a lost step made is recognised by its tag or its digest.
 //
@@ -57,7 +57,7 @@ func New(config Config) *Jobs {
 	}
 	j := &Jobs{config: config, proving: map[string]chan struct{}{}}
 	j.journal = journal.New(journal.Config{
-		DB: config.DB, Hub: config.Hub, Log: config.Log, Kinds: []journal.Kind{j.logged(j.deployKind()), j.logged(j.removeKind())}, Ended: config.Ended,
+		DB: config.DB, Hub: config.Hub, Log: config.Log, Kinds: []journal.Kind{j.logged(j.deployKind()), j.logged(j.removeKind()), j.logged(j.proveKind())}, Ended: config.Ended,
 	})
 	return j
 }

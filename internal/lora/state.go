@@ -28,6 +28,7 @@ const (
 const (
 	JobDeploy = "deploy"
 	JobRemove = "remove"
+	JobProve  = "prove" // again, what is in service
 
 	StepCheck     = "check"
 	StepPack      = "pack"
@@ -52,16 +53,16 @@ const (
 
 // Facts are what is known of one deployment, each from its own source.
 type Facts struct {
-	JobKind  string  // newest job: JobDeploy or JobRemove; "" when we shipped nothing
+	JobKind  string  // newest job: JobDeploy, JobRemove or JobProve; "" when we shipped nothing
 	JobState string  // its state
 	Step     string  // the step it is at
 	Status   Status  // what the place last reported; "" when the component has not been seen
 	Gone     bool    // the component was there and is now missing from a complete list
 	Verdict  Verdict // of the newest proof
-	Stale    bool    // component or base changed since that proof
+	Stale    bool    // that proof no longer counts (ProofSubject.Stale)
 }
 
-// ScreenState gives the word for the facts. A proof counts only while the component is in service and unchanged; a job in
+// ScreenState gives the word for the facts. A proof counts only while the component is in service and nothing later speaks against it; a job in
 // motion speaks before the service's status, and a missing component before everything but a job that is putting it there.
 func ScreenState(f Facts) State {
 	moving := f.JobState == JobQueued || f.JobState == JobRunning
@@ -74,6 +75,8 @@ func ScreenState(f Facts) State {
 		return StateQueued
 	case f.JobKind == JobDeploy && moving:
 		return deployState(f.Step)
+	case f.JobKind == JobProve && moving:
+		return StateProving
 	}
 	switch f.Status {
 	case StatusDeleting:

@@ -30,6 +30,12 @@ func TestScreenStateNeverCallsUnprovenProven(t *testing.T) {
 		{"uploading", lora.Facts{JobKind: lora.JobDeploy, JobState: lora.JobRunning, Step: lora.StepUpload}, lora.StateUploading},
 		{"waiting to retry is still creating", lora.Facts{JobKind: lora.JobDeploy, JobState: lora.JobQueued, Step: lora.StepCreate}, lora.StateCreating},
 		{"proving while in service", with(func(f *lora.Facts) { f.JobState, f.Step = lora.JobRunning, lora.StepProve }), lora.StateProving},
+		{"proving again", with(func(f *lora.Facts) {
+			f.JobKind, f.JobState, f.Verdict, f.Stale = lora.JobProve, lora.JobRunning, lora.VerdictProven, true
+		}), lora.StateProving},
+		{"a proof that could not be made again leaves the old one", with(func(f *lora.Facts) {
+			f.JobKind, f.JobState, f.Verdict = lora.JobProve, lora.JobFailed, lora.VerdictProven
+		}), lora.StateProven},
 		{"removal speaks before the proof", lora.Facts{JobKind: lora.JobRemove, JobState: lora.JobRunning, Status: lora.StatusInService, Verdict: lora.VerdictProven}, lora.StateDeleting},
 		{"removed", lora.Facts{JobKind: lora.JobRemove, JobState: lora.JobDone}, lora.StateGone},
 		{"failed before it was created", lora.Facts{JobKind: lora.JobDeploy, JobState: lora.JobFailed}, lora.StateFailed},

@@ -43,7 +43,9 @@ type AdapterDeployment struct {
 	Base    string
 	Where   string
 	State   State
+	Note    string // why its proof no longer counts; "" while it does
 	Job     string
+	Prove   string // where it is proven again, "" while that is of no use
 	Try     string // playground, "" while it is not in service
 	Idle    bool   // no copy of its base runs, so it cannot be asked
 	Remove  string

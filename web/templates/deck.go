@@ -84,6 +84,7 @@ type Slot struct {
 	Note      string // takes the place of size and proof: what it is doing, or why it stands
 	NoteLink  Link
 	TryURL    string // "" while it is not in service
+	ProveURL  string // "" unless proving it again is what is needed
 	RemoveURL string // "" when it cannot be removed from here
 }
 

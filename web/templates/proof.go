@@ -7,6 +7,8 @@ type Proof struct {
 	Sentence string // the verdict with its numbers, as it is stored
 	Age      string
 	Stale    string // why it no longer counts; "" while it does
+	Newer    Link   // the proof that counts instead, when there is one
+	AgainURL string // where it is proven again; "" while that is of no use
 
 	Texts    []Effect
 	Together *Effect // over all texts; nil where nothing could be measured

@@ -18,6 +18,7 @@ type base struct {
 	layers       int
 	hidden       int
 	intermediate int
+	heads        int // of the queries
 	queries      int // width of all query heads
 	keys         int // width of all key heads
 	vocab        int
@@ -53,7 +54,7 @@ func readBase(dir string) (base, error) {
 	}
 	b := base{
 		context: config.Context, layers: config.Layers, hidden: config.Hidden, intermediate: config.Intermediate,
-		queries: config.Heads * config.HeadDim, keys: config.KeyHeads * config.HeadDim, vocab: config.Vocab,
+		heads: config.Heads, queries: config.Heads * config.HeadDim, keys: config.KeyHeads * config.HeadDim, vocab: config.Vocab,
 		defaults: sampling{temperature: 1, topP: 1, repetition: 1},
 	}
 	if len(config.Architectures) > 0 {
@@ -101,6 +102,17 @@ func (b base) length(asked int) (int, error) {
 		return 0, lora.Errorf(lora.Invalid, "User-specified max_model_len (%d) is greater than the derived max_model_len (max_position_embeddings=%d or model_max_length=None in model's config.json).", asked, b.context)
 	}
 	return asked, nil
+}
+
+// splits refuses a tensor parallel size that the heads cannot be shared among evenly.
+func (b base) splits(shards int) error {
+	switch {
+	case shards == 0: // later versions have refused it before
+		return lora.Errorf(lora.Invalid, "ZeroDivisionError: integer modulo by zero")
+	case b.heads%shards != 0:
+		return lora.Errorf(lora.Invalid, "1 validation error for VllmConfig: Value error, Total number of attention heads (%d) must be divisible by tensor parallel size (%d).", b.heads, shards)
+	}
+	return nil
 }
 
 func set[T any](into *T, value *T) {

@@ -122,6 +122,9 @@ func Start(ctx context.Context, config Config) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := base.splits(settings.shards); err != nil {
+		return nil, err
+	}
 	open := config.Open
 	if open == nil {
 		open = openBuiltIn

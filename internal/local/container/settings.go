@@ -22,6 +22,7 @@ type settings struct {
 	runtime     bool // VLLM_ALLOW_RUNTIME_LORA_UPDATING
 	context     int  // 0: as long as the base allows
 	sequences   int  // requests in one batch; 0: the engine's own choice
+	shards      int  // --tensor-parallel-size: the parts that attention heads are shared among
 	maxLogprobs int
 	ownDefaults bool // sampling defaults from the base's generation_config.json
 	modules     []loraModule
@@ -35,9 +36,16 @@ func argumentError(format string, args ...any) error {
 }
 
 // readSettings judges the environment in vLLM's order: each value as the command line reads it, then options it does not
-// know, then the LoRA numbers against each other.
+// know, then numbers as its configurations take them, those about LoRA last.
 func readSettings(environment map[string]string, d dialect) (settings, error) {
-	s, err := readFlags(flags(environment, d), d)
+	given := flags(environment, d)
+	s, err := readFlags(given, d)
+	if err == nil {
+		err = checkBounds(given, d)
+	}
+	if err == nil {
+		err = s.checkLoRA()
+	}
 	switch strings.ToLower(strings.TrimSpace(environment[lora.EnvRuntimeUpdate])) {
 	case "1", "true":
 		s.runtime = true
@@ -46,8 +54,7 @@ func readSettings(environment map[string]string, d dialect) (settings, error) {
 }
 
 func readFlags(given []flag, d dialect) (settings, error) {
-	s := settings{served: modelPath, maxRank: 16, maxLoras: 1, maxLogprobs: 20, ownDefaults: true}
-	cpuLoras := -1
+	s := settings{served: modelPath, maxRank: 16, maxLoras: 1, shards: 1, maxLogprobs: 20, ownDefaults: true}
 	var unknown, stray []string
 	options := d.options()
 	for _, f := range given {
@@ -60,7 +67,7 @@ func readFlags(given []flag, d dialect) (settings, error) {
 			unknown = append(unknown, f.name)
 		} else if left, err = o.take(f.values); err != nil {
 			return settings{}, err
-		} else if err := s.apply(*o, spelled, f.values, &cpuLoras, d); err != nil {
+		} else if err := s.apply(*o, spelled, f.values, d); err != nil {
 			return settings{}, err
 		}
 		// The first word that no option takes is taken for the model's tag, which the server does not look at.
@@ -72,24 +79,26 @@ func readFlags(given []flag, d dialect) (settings, error) {
 	if len(unknown) > 0 {
 		return settings{}, argumentError("unrecognized arguments: %s", strings.Join(unknown, " "))
 	}
-	s.cpuLoras = s.maxLoras
-	if cpuLoras >= 0 {
-		s.cpuLoras = cpuLoras
-	}
-	if !s.enableLora {
-		return s, nil
-	}
-	if s.maxLoras < 1 {
-		return settings{}, lora.Errorf(lora.Invalid, "1 validation error for LoRAConfig: max_loras: Input should be greater than or equal to 1, got %d", s.maxLoras)
-	}
-	if cpuLoras >= 0 && cpuLoras < s.maxLoras {
-		return settings{}, lora.Errorf(lora.Invalid, "1 validation error for LoRAConfig: Value error, max_cpu_loras (%d) must be >= max_loras (%d)", cpuLoras, s.maxLoras)
+	if s.cpuLoras <= 0 { // as when it is not given
+		s.cpuLoras = s.maxLoras
 	}
 	return s, nil
 }
 
+// checkLoRA holds the numbers about LoRA against each other, where there is LoRA.
+func (s settings) checkLoRA() error {
+	switch {
+	case !s.enableLora:
+	case s.maxLoras < 1:
+		return lora.Errorf(lora.Invalid, "1 validation error for LoRAConfig: max_loras: Input should be greater than or equal to 1, got %d", s.maxLoras)
+	case s.cpuLoras < s.maxLoras:
+		return lora.Errorf(lora.Invalid, "1 validation error for LoRAConfig: Value error, max_cpu_loras (%d) must be >= max_loras (%d)", s.cpuLoras, s.maxLoras)
+	}
+	return nil
+}
+
 // apply takes in one option, whose values have been judged.
-func (s *settings) apply(o option, spelled string, values []string, cpuLoras *int, d dialect) error {
+func (s *settings) apply(o option, spelled string, values []string, d dialect) error {
 	first := ""
 	if len(values) > 0 {
 		first = values[0]
@@ -102,9 +111,11 @@ func (s *settings) apply(o option, spelled string, values []string, cpuLoras *in
 	case "--max-loras":
 		s.maxLoras = readInt(first)
 	case "--max-cpu-loras":
-		*cpuLoras = readInt(first)
+		s.cpuLoras = readInt(first)
 	case "--max-num-seqs":
 		s.sequences = readInt(first)
+	case "--tensor-parallel-size":
+		s.shards = readInt(first)
 	case "--max-logprobs":
 		s.maxLogprobs = readInt(first)
 	case "--max-model-len":

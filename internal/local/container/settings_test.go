@@ -3,6 +3,7 @@ package container
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ func TestEnvironmentBecomesFlagsAsTheEntrypointDoes(t *testing.T) {
 		"SM_VLLM_SERVED_MODEL_NAME": "tiny other", "SM_VLLM_MAX_NUM_SEQS": " 16 ",
 	}, dialectOf("0.11.2"))
 	want := settings{
-		served: "tiny other", enableLora: true, maxRank: 64, maxLoras: 2, cpuLoras: 4, runtime: true, context: 4000, sequences: 16, maxLogprobs: 20,
+		served: "tiny other", enableLora: true, maxRank: 64, maxLoras: 2, cpuLoras: 4, runtime: true, context: 4000, sequences: 16, shards: 1, maxLogprobs: 20,
 		ownDefaults: true,
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(settings{})); err != nil || diff != "" {
@@ -58,6 +59,72 @@ func TestWrongVariablesStopTheStart(t *testing.T) {
 	}
 	if _, err := readSettings(map[string]string{"SM_VLLM_MAX_LORAS": "2", "SM_VLLM_MAX_CPU_LORAS": "1"}, dialectOf("")); err != nil {
 		t.Errorf("without LoRA its numbers are not compared: %v", err)
+	}
+}
+
+// TestNumbersAreHeldToVLLMsConfigurations has what 0.27.1 and 0.32.0 said to these values, and 0.11.2 by its source; "" is that they
+// were taken.
+func TestNumbersAreHeldToVLLMsConfigurations(t *testing.T) {
+	t.Parallel()
+	both, later := []string{"0.11.2", "0.32.0"}, []string{"0.32.0"}
+	for _, one := range []struct {
+		versions    []string
+		environment string
+		want        string
+	}{
+		{both, "GPU_MEMORY_UTILIZATION=1.5", "1 validation error for CacheConfig: gpu_memory_utilization: Input should be less than or equal to 1, got 1.5"},
+		{both, "GPU_MEMORY_UTILIZATION=nan", "gpu_memory_utilization: Input should be less than or equal to 1"},
+		{both, "GPU_MEMORY_UTILIZATION=0", "gpu_memory_utilization: Input should be greater than 0, got 0"},
+		{both, "GPU_MEMORY_UTILIZATION=1", ""},
+		{both, "GPU_MEMORY_UTILIZATION=2 MAX_LORAS=0", "CacheConfig"},
+		{both, "MAX_LORAS=0", "1 validation error for LoRAConfig: max_loras: Input should be greater than or equal to 1, got 0"},
+		{both, "MAX_NUM_SEQS=0", "1 validation error for SchedulerConfig: max_num_seqs: Input should be greater than or equal to 1, got 0"},
+		{both, "MAX_NUM_BATCHED_TOKENS=4 MAX_NUM_SEQS=8", "max_num_batched_tokens (4) must be greater than or equal to max_num_seqs (8)"},
+		{both, "MAX_NUM_BATCHED_TOKENS=8k MAX_NUM_SEQS=8", ""},
+		{both, "MAX_LORAS=2 MAX_CPU_LORAS=0", ""},
+		{both, "MAX_LORAS=2 MAX_CPU_LORAS=-1", ""},
+		{both, "MAX_LOGPROBS=-1", ""},
+		{later, "MAX_LOGPROBS=-2", "1 validation error for ModelConfig: max_logprobs: Input should be greater than or equal to -1, got -2"},
+		{later, "MAX_MODEL_LEN=-5", "max_model_len: Input should be greater than or equal to -1, got -5"},
+		{later, "MAX_MODEL_LEN=0", "max_model_len must be a positive integer, got int: 0"},
+		{later, "MAX_MODEL_LEN=auto", ""},
+		{later, "TENSOR_PARALLEL_SIZE=0", "1 validation error for ParallelConfig: tensor_parallel_size: Input should be greater than or equal to 1, got 0"},
+	} {
+		environment := map[string]string{"SM_VLLM_ENABLE_LORA": "true"}
+		for _, variable := range strings.Fields(one.environment) {
+			name, value, _ := strings.Cut(variable, "=")
+			environment["SM_VLLM_"+name] = value
+		}
+		for _, version := range one.versions {
+			s, err := readSettings(environment, dialectOf(version))
+			switch {
+			case one.want == "" && (err != nil || s.cpuLoras < s.maxLoras):
+				t.Errorf("%s in %s: %+v, %v", one.environment, version, s, err)
+			case one.want != "" && (err == nil || !strings.Contains(lora.Message(err), one.want)):
+				t.Errorf("%s in %s: %v, want %q", one.environment, version, err, one.want)
+			}
+		}
+	}
+}
+
+// TestWhatStopsTheStartIsToldAsInTheContainer has settings that only a base can be held to: its 4 heads go on 2 devices and not on 3.
+func TestWhatStopsTheStartIsToldAsInTheContainer(t *testing.T) {
+	t.Parallel()
+	dir := unpackData(t)
+	for _, one := range []struct{ variable, value, version, want string }{
+		{"SM_VLLM_TENSOR_PARALLEL_SIZE", "2", "", ""},
+		{"SM_VLLM_TENSOR_PARALLEL_SIZE", "3", "", "Total number of attention heads (4) must be divisible by tensor parallel size (3)."},
+		{"SM_VLLM_TENSOR_PARALLEL_SIZE", "0", "0.11.2", "ZeroDivisionError"},
+	} {
+		environment := recordedEnvironment()
+		environment[one.variable] = one.value
+		c, err := Start(t.Context(), Config{ModelDir: filepath.Join(dir, "base"), Name: "tiny", Version: one.version, Environment: environment})
+		if err == nil {
+			err = c.Close()
+		}
+		if told := lora.Message(err); !strings.Contains(told, one.want) || one.want == "" && err != nil {
+			t.Errorf("%s=%s: %q, want %q", one.variable, one.value, told, one.want)
+		}
 	}
 }
 

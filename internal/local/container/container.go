@@ -197,7 +197,8 @@ func (c *Container) loadStatic(ctx context.Context) error {
 			path = filepath.Join(c.modelDir, rest)
 		}
 		if refused := c.load(ctx, module.name, path, false); refused != nil {
-			return lora.Errorf(lora.Invalid, "ValueError: %s", refused.message)
+			// Where the files lie on this host is not where the container has them.
+			return lora.Errorf(lora.Invalid, "ValueError: %s", strings.ReplaceAll(refused.message, c.modelDir, modelPath))
 		}
 	}
 	return nil

@@ -115,6 +115,8 @@ func TestWhatStopsTheStartIsToldAsInTheContainer(t *testing.T) {
 		{"SM_VLLM_TENSOR_PARALLEL_SIZE", "2", "", ""},
 		{"SM_VLLM_TENSOR_PARALLEL_SIZE", "3", "", "Total number of attention heads (4) must be divisible by tensor parallel size (3)."},
 		{"SM_VLLM_TENSOR_PARALLEL_SIZE", "0", "0.11.2", "ZeroDivisionError"},
+		{"SM_VLLM_LORA_MODULES", "x=/opt/ml/model/nowhere", "0.11.2", "No adapter found for /opt/ml/model/nowhere"},
+		{"SM_VLLM_LORA_MODULES", "x=/opt/ml/model/nowhere", "0.32.0", "No adapter found for /opt/ml/model/nowhere"},
 	} {
 		environment := recordedEnvironment()
 		environment[one.variable] = one.value

@@ -207,18 +207,29 @@ func call(ctx context.Context, container Container, method, target string) (stat
 	if err != nil {
 		return http.StatusBadRequest, err.Error()
 	}
-	w := &kept{header: http.Header{}}
-	if broken := serve(container, w, r); broken != nil {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w := newKept(cancel)
+	if broken := serve(container, w, r.WithContext(ctx)); broken != nil {
 		return http.StatusInternalServerError, broken.Error()
 	}
 	return w.code(), w.body.String()
 }
 
-// kept is an answer held in memory.
+// errTooLong is met by a container whose answer is longer than InvokeEndpoint gives one.
+var errTooLong = errors.New("container answers too much")
+
+// kept is an answer held in memory, as long as one may be. A good answer that is longer is ended by cancel, with errTooLong; of a
+// refusal, the rest is dropped: only its beginning is told.
 type kept struct {
 	header http.Header
+	cancel context.CancelCauseFunc
 	status int
 	body   bytes.Buffer
+}
+
+func newKept(cancel context.CancelCauseFunc) *kept {
+	return &kept{header: http.Header{}, cancel: cancel}
 }
 
 // Header gives the answer's headers.
@@ -234,7 +245,12 @@ func (k *kept) WriteHeader(status int) {
 // Write keeps the body.
 func (k *kept) Write(p []byte) (int, error) {
 	k.WriteHeader(http.StatusOK)
-	return k.body.Write(p)
+	if k.body.Len()+len(p) > maxInvocation && k.status/100 == 2 {
+		k.cancel(errTooLong)
+		return 0, errTooLong
+	}
+	k.body.Write(p[:min(len(p), maxInvocation-k.body.Len())])
+	return len(p), nil
 }
 
 func (k *kept) code() int {

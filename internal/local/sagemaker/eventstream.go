@@ -52,7 +52,7 @@ type eventWriter struct {
 	status  int
 	sent    int          // parts
 	pending bytes.Buffer // written and not yet sent
-	refusal bytes.Buffer
+	refusal bytes.Buffer // as long as an answer may be
 }
 
 func newEventWriter(to http.ResponseWriter) *eventWriter {
@@ -96,7 +96,8 @@ func (e *eventWriter) Write(part []byte) (int, error) {
 	case e.sealed:
 		return 0, errSealed
 	case e.status/100 != 2:
-		return e.refusal.Write(part)
+		e.refusal.Write(part[:min(len(part), maxInvocation-e.refusal.Len())])
+		return len(part), nil
 	}
 	e.pending.Write(part)
 	if e.pending.Len() < maxPart {

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	maxInvocation = 6_291_456 // bytes of a request body (facts §1b.2)
+	maxInvocation = 6_291_456 // bytes of a request's body and of a whole answer's: both are BodyBlob in the service model (facts §1b.2)
 	maxQueued     = 128_000   // of one that is to be queued, from the service model
 	maxDrained    = 64 << 20  // bytes read of a body that is too long, so that its sender gets to hear it
 )
@@ -241,10 +241,14 @@ func (p *Platform) invoke(w http.ResponseWriter, inner *http.Request, asked invo
 	if p.config.Faults.Take(fault.InvokeTimeout, asked.endpoint, asked.component()) {
 		return p.tooLate(to.base)
 	}
-	answer := &kept{header: http.Header{}}
-	switch err := serveWithin(p.config.AnswerWithin, to.container, answer, inner); {
+	ctx, cancel := context.WithCancelCause(inner.Context())
+	defer cancel(nil)
+	answer := newKept(cancel)
+	switch err := serveWithin(p.config.AnswerWithin, to.container, answer, inner.WithContext(ctx)); {
 	case errors.Is(err, errTooLate):
 		return p.tooLate(to.base)
+	case errors.Is(err, errTooLong):
+		return p.tooLong(to.base)
 	case err != nil:
 		return p.noAnswer(asked.endpoint, to.base)
 	case answer.code()/100 != 2:

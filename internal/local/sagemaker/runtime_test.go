@@ -2,6 +2,7 @@ package sagemaker_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -89,6 +90,45 @@ func TestModelErrorsCarryWhatTheContainerSaid(t *testing.T) {
 	wantModelError(err, 400, `{"error":"prompt too long"}`)
 	_, err = h.stream("one", "abort")
 	wantModelError(err, 0, "Amazon SageMaker could not get a response from the e endpoint. This can occur when CPU or memory utilization is high. To check your utilization, see Amazon CloudWatch. To fix this problem, use an instance type with more CPU capacity or memory.")
+}
+
+// An answer is held in memory, so a container that does not stop is stopped.
+func TestAnAnswerIsReadAsFarAsItMayBe(t *testing.T) {
+	t.Parallel()
+	const most = 6_291_456
+	ended := make(chan error, 1)
+	h := served(t, &programs{handle: func(w http.ResponseWriter, r *http.Request, _ string) {
+		switch body, _ := io.ReadAll(r.Body); string(body) {
+		case "most":
+			io.WriteString(w, strings.Repeat(" ", most))
+		case "refusal":
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, strings.Repeat("€", 1<<20))
+		default:
+			var err error
+			for err == nil {
+				_, err = io.WriteString(w, strings.Repeat(" ", 1<<16))
+			}
+			ended <- context.Cause(r.Context())
+		}
+	}})
+	if out, err := h.invoke("e", "one", "most"); err != nil || len(out) != most {
+		t.Errorf("an answer of just 6 MiB: %d bytes, %v", len(out), err)
+	}
+	_, err := h.invoke("e", "one", "more")
+	refused(t, "ModelError", "is larger than 6291456 bytes")(nil, err)
+	if cause := <-ended; cause == nil {
+		t.Error("the container is not told that nobody listens")
+	}
+	for _, ask := range []func() error{
+		func() error { _, err := h.invoke("e", "one", "refusal"); return err },
+		func() error { _, err := h.stream("one", "refusal"); return err },
+	} {
+		var known *types.ModelError
+		if err := ask(); !errors.As(err, &known) || aws.ToInt32(known.OriginalStatusCode) != 400 || aws.ToString(known.OriginalMessage) != strings.Repeat("€", 2048) {
+			t.Errorf("a long refusal: %v", err)
+		}
+	}
 }
 
 // stream collects the parts of a streamed invocation. Streams of one client share a decoder, so each has its own

@@ -137,3 +137,9 @@ func (p *Platform) tooLate(base string) *runtimeError {
 func (p *Platform) noAnswer(endpoint, base string) *runtimeError {
 	return p.modelError(base, 0, "Amazon SageMaker could not get a response from the "+endpoint+" endpoint. This can occur when CPU or memory utilization is high. To check your utilization, see Amazon CloudWatch. To fix this problem, use an instance type with more CPU capacity or memory.")
 }
+
+// tooLong is met by a container whose answer is longer than the service model lets one be. No report shows AWS's words, nor that it
+// is a ModelError: beliefs.
+func (p *Platform) tooLong(base string) *runtimeError {
+	return p.modelError(base, 0, fmt.Sprintf("The response of container primary is larger than %d bytes. Ask for less, or use InvokeEndpointWithResponseStream.", maxInvocation))
+}

@@ -63,6 +63,18 @@ func (c componentRow) progress() string {
 	return c.status
 }
 
+// unready is the state, in the words of refusals, for which an update is refused of what a component was when it was read. One that
+// is settled again has been updated, or made anew, in between.
+func (c componentRow) unready(read componentRow) string {
+	switch {
+	case c.status != inService && c.status != failed:
+		return c.progress()
+	case c.created != read.created:
+		return "DELETE_IN_PROGRESS"
+	}
+	return "UPDATE_IN_PROGRESS"
+}
+
 func (p *Platform) updateComponent(ctx context.Context, in struct {
 	sent
 	componentShape
@@ -214,10 +226,11 @@ func (p *Platform) beginUpdate(ctx context.Context, row componentRow, wish docum
 		if err != nil || begun {
 			return err
 		}
-		if err := scanComponent(tx.QueryRowContext(ctx, "SELECT "+componentColumns+" FROM sm_component WHERE name = ?", row.name).Scan, &row); err != nil {
+		var now componentRow
+		if err := scanComponent(tx.QueryRowContext(ctx, "SELECT "+componentColumns+" FROM sm_component WHERE name = ?", row.name).Scan, &now); err != nil {
 			return unlessNil(unlessMissing(err), invalid("Could not find inference component %q.", arn))
 		}
-		return invalid("Cannot update inference component %q while it is in state %s: it must reach a terminal state first.", arn, row.progress())
+		return invalid("Cannot update inference component %q while it is in state %s: it must reach a terminal state first.", arn, now.unready(row))
 	})
 	if err != nil {
 		return nil, err

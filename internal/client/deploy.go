@@ -21,13 +21,15 @@ func (c *Client) Check(ctx context.Context, upload int64, place, base string) (C
 	if place != "" {
 		query.Set("place", place)
 	}
-	return found, c.ask(ctx, http.MethodGet, uploadPath(upload)+"/check?"+query.Encode(), nil, &found)
+	err := c.ask(ctx, http.MethodGet, uploadPath(upload)+"/check?"+query.Encode(), nil, &found)
+	return found, err
 }
 
 // Deploy makes a deployment of an upload that is ready. Asked again, it gives the one there is.
 func (c *Client) Deploy(ctx context.Context, s Shipment) (Deployment, error) {
 	var d Deployment
-	return d, c.ask(ctx, http.MethodPost, "/api/v1/deployments", s, &d)
+	err := c.ask(ctx, http.MethodPost, "/api/v1/deployments", s, &d)
+	return d, err
 }
 
 var errBrokeOff = errors.New("the stream broke off")

@@ -16,13 +16,15 @@ import (
 // Its errors are of kind Invalid when there is no adapter in it and Limit when the dashboard has no room.
 func (c *Client) Begin(ctx context.Context, from Source) (Upload, error) {
 	var u Upload
-	return u, c.ask(ctx, http.MethodPost, "/api/v1/uploads", from, &u)
+	err := c.ask(ctx, http.MethodPost, "/api/v1/uploads", from, &u)
+	return u, err
 }
 
 // Find gives an upload as it stands.
 func (c *Client) Find(ctx context.Context, id int64) (Upload, error) {
 	var u Upload
-	return u, c.ask(ctx, http.MethodGet, uploadPath(id), nil, &u)
+	err := c.ask(ctx, http.MethodGet, uploadPath(id), nil, &u)
+	return u, err
 }
 
 func uploadPath(id int64) string { return fmt.Sprintf("/api/v1/uploads/%d", id) }

@@ -267,5 +267,6 @@ func readDelta(data []byte) (Delta, error) {
 // AsModelError gives what a container answered, when err holds that.
 func AsModelError(err error) (*ModelError, bool) {
 	var answer *ModelError
-	return answer, errors.As(err, &answer)
+	found := errors.As(err, &answer)
+	return answer, found
 }

@@ -161,7 +161,8 @@ func scanObject(row interface{ Scan(...any) error }, bucket string) (object, err
 		return object{}, err
 	}
 	o.key, o.modified = string(key), time.UnixMilli(modified).UTC()
-	return o, json.Unmarshal(headers, &o.headers)
+	err := json.Unmarshal(headers, &o.headers)
+	return o, err
 }
 
 // object finds a key's content, or errNoSuchKey or errNoSuchBucket.

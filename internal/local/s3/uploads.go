@@ -50,7 +50,8 @@ func scanUpload(row interface{ Scan(...any) error }) (upload, error) {
 		return upload{}, err
 	}
 	u.key, u.created = string(key), time.UnixMilli(created).UTC()
-	return u, json.Unmarshal(headers, &u.headers)
+	err := json.Unmarshal(headers, &u.headers)
+	return u, err
 }
 
 // uploads gives up to limit unfinished uploads in the order of key and id, those behind (key, id).

@@ -245,7 +245,8 @@ func (p *Platform) findEndpoint(ctx context.Context, name string) (endpointRow, 
 		return row, nil, invalid("Could not find endpoint %q.", p.arn("endpoint", name))
 	}
 	var variants []variantShape
-	return row, variants, json.Unmarshal([]byte(row.variants), &variants)
+	err = json.Unmarshal([]byte(row.variants), &variants)
+	return row, variants, err
 }
 
 func (p *Platform) describeEndpoint(ctx context.Context, in struct{ EndpointName string }) (any, error) {

@@ -52,7 +52,8 @@ func (s store) getNamed(ctx context.Context, table, name string) (row named, fou
 
 func (s store) allNamed(ctx context.Context, table string) ([]named, error) {
 	return collect(ctx, s.db, "SELECT name, body, created_at FROM "+table, func(scan func(...any) error) (n named, err error) {
-		return n, scan(&n.name, &n.body, &n.created)
+		err = scan(&n.name, &n.body, &n.created)
+		return n, err
 	})
 }
 
@@ -69,7 +70,8 @@ func scanEndpoint(scan func(...any) error, e *endpointRow) error {
 
 func (s store) endpoints(ctx context.Context) ([]endpointRow, error) {
 	return collect(ctx, s.db, "SELECT "+endpointColumns+" FROM sm_endpoint", func(scan func(...any) error) (e endpointRow, err error) {
-		return e, scanEndpoint(scan, &e)
+		err = scanEndpoint(scan, &e)
+		return e, err
 	})
 }
 
@@ -86,7 +88,8 @@ func (s store) component(ctx context.Context, name string) (row componentRow, fo
 
 func (s store) components(ctx context.Context) ([]componentRow, error) {
 	return collect(ctx, s.db, "SELECT "+componentColumns+" FROM sm_component ORDER BY created_at, name", func(scan func(...any) error) (c componentRow, err error) {
-		return c, scanComponent(scan, &c)
+		err = scanComponent(scan, &c)
+		return c, err
 	})
 }
 
@@ -117,7 +120,8 @@ func changed(result sql.Result, err error) (bool, error) {
 
 func (s store) tags(ctx context.Context, arn string) ([]tag, error) {
 	return collect(ctx, s.db, "SELECT key, value FROM sm_tag WHERE arn = ? ORDER BY key", func(scan func(...any) error) (t tag, err error) {
-		return t, scan(&t.Key, &t.Value)
+		err = scan(&t.Key, &t.Value)
+		return t, err
 	}, arn)
 }
 

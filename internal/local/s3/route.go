@@ -240,6 +240,10 @@ func validBucket(name string) bool {
 	return letters || strings.Count(name, ".") != 3 // four numbers would be an IP address
 }
 
+// maxDrained is how much is read of a body that nobody wants, so that its sender gets to hear why: more than SDKs send in one part.
+// Of one that is longer the connection is closed.
+const maxDrained = 64 << 20
+
 // refuse answers with an error. One that is not S3's is logged, and the client hears that it was internal.
 func (s *Store) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var f *fault
@@ -251,7 +255,7 @@ func (s *Store) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || sqlite.Full(err) {
 			f = errDiskFull
 		}
-		_, _ = io.Copy(io.Discard, r.Body) // a client that is still sending would hear of a broken connection only
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrained) // a client that is still sending would hear of a broken connection only
 	}
 	if f.status == http.StatusNotModified || r.Method == http.MethodHead {
 		w.WriteHeader(f.status)

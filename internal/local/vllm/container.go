@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"loradeck/internal/lora"
 )
 
@@ -21,7 +23,9 @@ type Container struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	mu     sync.Mutex
+	asking singleflight.Group // of what the server is: one question for all who wait for the answer
+
+	mu     sync.Mutex        // guards what follows
 	about  *About            // nil until it has been asked, and again once it has been out of reach
 	wanted map[string]string // directories by adapter, as vLLM sees them: what it has to have
 	has    []string          // the adapters that it listed last
@@ -44,7 +48,7 @@ func Start(ctx context.Context, server Server, name string, inService bool, log 
 // Close lets go of the server, which runs on.
 func (c *Container) Close() error { return nil }
 
-// known gives what the server said of itself, asking when it has not yet.
+// known gives what the server said of itself, asking when it has not yet. Whoever stops waiting leaves the question to the others.
 func (c *Container) known(ctx context.Context) (About, error) {
 	c.mu.Lock()
 	about := c.about
@@ -52,6 +56,18 @@ func (c *Container) known(ctx context.Context) (About, error) {
 	if about != nil {
 		return *about, nil
 	}
+	lasting := context.WithoutCancel(ctx)
+	select {
+	case <-ctx.Done():
+		return About{}, context.Cause(ctx)
+	case asked := <-c.asking.DoChan("", func() (any, error) { return c.ask(lasting) }):
+		about, _ := asked.Val.(About)
+		return about, asked.Err
+	}
+}
+
+// ask asks the server what it is.
+func (c *Container) ask(ctx context.Context) (About, error) {
 	asked, err := c.server.Ask(ctx)
 	if err != nil {
 		return About{}, err

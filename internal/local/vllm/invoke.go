@@ -19,7 +19,7 @@ func (c *Container) invoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	adapter := r.Header.Get(adapterHeader)
-	response, err := c.ask(r, body, adapter)
+	response, err := c.send(r, body, adapter)
 	if err == nil && adapter != "" && response.StatusCode == http.StatusNotFound {
 		response, err = c.unlessForgotten(r, body, adapter, response)
 	}
@@ -49,7 +49,7 @@ func (c *Container) unlessForgotten(r *http.Request, body []byte, adapter string
 		return nil, c.server.unreachable(err)
 	}
 	if strings.Contains(string(text), "does not exist") && c.again(r.Context(), adapter) {
-		return c.ask(r, body, adapter)
+		return c.send(r, body, adapter)
 	}
 	refused.Body = io.NopCloser(bytes.NewReader(text))
 	return refused, nil
@@ -76,8 +76,8 @@ func pass(w http.ResponseWriter, from io.Reader) error {
 	}
 }
 
-// ask sends an invocation the way that the server understands.
-func (c *Container) ask(r *http.Request, body []byte, adapter string) (*http.Response, error) {
+// send sends an invocation the way that the server understands.
+func (c *Container) send(r *http.Request, body []byte, adapter string) (*http.Response, error) {
 	about, err := c.known(r.Context())
 	if err != nil {
 		return nil, err

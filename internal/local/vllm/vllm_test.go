@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -501,5 +502,60 @@ func TestPiecesOfAStreamPassAsTheyCome(t *testing.T) {
 	close(goOn)
 	if fault := <-broken; fault != http.ErrAbortHandler {
 		t.Errorf("a stream that breaks: got %v, want it to be told", fault)
+	}
+}
+
+// A server that was away is met by all who wait for it at once.
+func TestOneQuestionServesAllWhoWait(t *testing.T) {
+	t.Parallel()
+	const callers = 16
+	p := newPeer(t, unpack(t), nil)
+	to, err := url.Parse(p.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, away, back := httputil.NewSingleHostReverseProxy(to), true, make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case away: // only Start asks then
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		case r.URL.Path == "/health":
+			<-back
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	c, err := vllm.Start(t.Context(), vllm.Server{URL: server.URL}, "base", true, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	away = false
+	p.asked("")
+	var begun, ended sync.WaitGroup
+	gone, leave := context.WithCancel(t.Context())
+	for i := range callers {
+		begun.Add(1)
+		ended.Go(func() {
+			ctx := t.Context()
+			if i == 0 {
+				ctx = gone
+			}
+			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/invocations", strings.NewReader(`{"prompt":"The boat","max_tokens":1}`))
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			begun.Done()
+			c.ServeHTTP(w, r)
+			if i > 0 && w.Code != http.StatusOK {
+				t.Errorf("answered %d: %s", w.Code, w.Body)
+			}
+		})
+	}
+	begun.Wait()
+	leave() // whoever asked for all may have gone
+	close(back)
+	ended.Wait()
+	if n := p.asked("GET /health"); n != 1 {
+		t.Errorf("the server was asked %d times", n)
 	}
 }

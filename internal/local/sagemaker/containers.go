@@ -144,7 +144,9 @@ func (p *Platform) retire(ctx context.Context, name string, b *base) {
 func (p *Platform) start(ctx context.Context, b *base, c componentRow, shape componentShape, before bool) error {
 	defer close(b.ready)
 	b.dir = p.scratch("model", c.name)
-	b.container, b.err = p.runModel(ctx, c, shape, b.dir, before)
+	if b.container, b.err = p.runModel(ctx, c, shape, b.dir, before); b.err != nil {
+		b.err = errors.Join(b.err, os.RemoveAll(b.dir)) // nobody reads there
+	}
 	return b.err
 }
 
@@ -190,15 +192,30 @@ func (p *Platform) scratch(kind, name string) string {
 
 // roster is held while adapters are loaded into a base's container or taken out of it, and while another container takes its
 // place: whoever loads then finds the one that stays.
-func (p *Platform) roster(base string) *sync.Mutex {
+type roster struct {
+	sync.Mutex
+	users int // those who hold it or wait for it; guarded by Platform.mu
+}
+
+// hold takes a base's roster. It lasts as long as somebody holds it or waits for it.
+func (p *Platform) hold(base string) (release func()) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	lock := p.rosters[base]
-	if lock == nil {
-		lock = &sync.Mutex{}
-		p.rosters[base] = lock
+	r := p.rosters[base]
+	if r == nil {
+		r = &roster{}
+		p.rosters[base] = r
 	}
-	return lock
+	r.users++
+	p.mu.Unlock()
+	r.Lock()
+	return func() {
+		r.Unlock()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if r.users--; r.users == 0 {
+			delete(p.rosters, base)
+		}
+	}
 }
 
 // call sends a request without a body to a container, as the platform itself does.

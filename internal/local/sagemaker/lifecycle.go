@@ -15,7 +15,7 @@ import (
 
 // loaded is how far an adapter that is InService came.
 type loaded struct {
-	dir      string // its files
+	dir      string // its files, where they could be fetched
 	download string // its artifact's URL, where that could not be fetched or unpacked
 	status   int    // with which the container refused it
 	message  string // and this body
@@ -132,9 +132,7 @@ func (p *Platform) bring(ctx context.Context, c componentRow) {
 // place meanwhile is either loaded with it or loads it.
 func (p *Platform) bringAdapter(ctx context.Context, c componentRow, shape componentShape) {
 	from := p.fetchedFor(ctx, c, shape)
-	lock := p.roster(c.base)
-	lock.Lock()
-	defer lock.Unlock()
+	defer p.hold(c.base)()
 	err := p.load(ctx, c, from)
 	if ctx.Err() == nil {
 		p.brought(ctx, c, err)
@@ -183,6 +181,7 @@ func (p *Platform) fetchedFor(ctx context.Context, c componentRow, shape compone
 	artifact := shape.Specification.Container.ArtifactUrl
 	if err := p.fetchAdapter(ctx, artifact, got.dir); err != nil {
 		got.download = artifact
+		p.clear(ctx, []string{got.dir}) // what was unpacked of it is never offered
 		p.config.Log.WarnContext(ctx, "adapter not fetched", "component", c.name, "err", err)
 	}
 	return got
@@ -281,9 +280,7 @@ func (p *Platform) stopBase(ctx context.Context, c componentRow) {
 
 // unload takes an adapter out of its base's container, and its files away.
 func (p *Platform) unload(ctx context.Context, c componentRow) {
-	lock := p.roster(c.base)
-	lock.Lock()
-	defer lock.Unlock()
+	defer p.hold(c.base)()
 	if b, err := p.running(ctx, c.base); err == nil {
 		p.unregister(ctx, b, c)
 	}

@@ -98,7 +98,7 @@ type Platform struct {
 	pace     Pace
 	paced    chan struct{} // closed when pace changes
 	bases    map[string]*base
-	rosters  map[string]*sync.Mutex   // by base: see roster
+	rosters  map[string]*roster       // by base
 	loaded   map[string]loaded        // by adapter component
 	bringing map[string]chan struct{} // by component name; closed when it has been brought as far as it gets
 }
@@ -129,7 +129,7 @@ func Open(ctx context.Context, config Config) (*Platform, error) {
 	p := &Platform{
 		config: config, service: shapes, store: store{config.DB},
 		pace: config.Pace, paced: make(chan struct{}),
-		bases: map[string]*base{}, rosters: map[string]*sync.Mutex{}, loaded: map[string]loaded{}, bringing: map[string]chan struct{}{},
+		bases: map[string]*base{}, rosters: map[string]*roster{}, loaded: map[string]loaded{}, bringing: map[string]chan struct{}{},
 	}
 	p.made.Store(time.Now().UnixMilli())
 	p.ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))

@@ -264,9 +264,7 @@ func (p *Platform) updateAdapter(ctx context.Context, c componentRow, becomes co
 		return
 	}
 	from := p.fetchedFor(ctx, c, becomes)
-	lock := p.roster(c.base)
-	lock.Lock()
-	defer lock.Unlock()
+	defer p.hold(c.base)()
 	err := p.load(ctx, c, from)
 	if ctx.Err() != nil {
 		return
@@ -370,22 +368,24 @@ func (p *Platform) replace(ctx context.Context, c componentRow, b *base) error {
 			p.awaitBrought(ctx, a.name)
 		}
 	}
-	lock := p.roster(c.name)
-	lock.Lock()
-	defer lock.Unlock()
+	defer p.hold(c.name)()
 	if all, err = p.store.components(ctx); err != nil { // those that came meanwhile too
 		return err
 	}
-	has := map[string]loaded{}
+	shapes := map[string]componentShape{}
 	for _, a := range all {
 		if a.base != c.name || a.status != inService && a.status != updating {
 			continue
 		}
-		shape, err := readComponent(a.body)
-		if err != nil {
-			return err
+		if shapes[a.name], err = readComponent(a.body); err != nil {
+			return err // before anything was fetched or given to the container, which nobody would take back
 		}
-		has[a.name] = p.register(ctx, b, a, p.fetchedFor(ctx, a, shape))
+	}
+	has := map[string]loaded{}
+	for _, a := range all {
+		if shape, stays := shapes[a.name]; stays {
+			has[a.name] = p.register(ctx, b, a, p.fetchedFor(ctx, a, shape))
+		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -53,6 +53,16 @@ func TestAnEngineAnswersEveryMeasurement(t *testing.T) {
 	}
 }
 
+func TestABenchOfNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	if err := bench("demo", 0, peer{}); err == nil || !strings.Contains(err.Error(), "at least 1") {
+		t.Errorf("no rounds: got %v", err)
+	}
+	if err := bench("7B", 1, peer{}); err == nil || !strings.Contains(err.Error(), "135M or demo") {
+		t.Errorf("an unknown shape: got %v", err)
+	}
+}
+
 func TestGGUFHasTheRowsInTheOrderOfItsRope(t *testing.T) {
 	t.Parallel()
 	got := interleaved([]float32{0, 1, 2, 3, 10, 11, 12, 13}, 2, 4, 1)

@@ -38,6 +38,9 @@ func main() {
 }
 
 func bench(only string, rounds int, llamacpp peer) error {
+	if rounds < 1 {
+		return fmt.Errorf("%d rounds measure nothing: ask for at least 1", rounds)
+	}
 	dir, err := os.MkdirTemp("", "benchengine-")
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ const batch = 8
 // rank of every adapter.
 const rank = 16
 
-// worker runs one engine for the measuring process, as llamacpp.c runs llama.cpp: each line on stdin asks for one measurement, each line on
+// worker runs one engine for the measuring process, as llamacpp/main.c runs llama.cpp: each line on stdin asks for one measurement, each line on
 // stdout answers it.
 //
 //	prefill N TIMES [adapter=A]    what TIMES prompts of N tokens take in turn: seconds on the wall, and of all processors together
@@ -184,7 +184,7 @@ func (w worker) score(prompted, count int) (string, error) {
 	return line.String(), nil
 }
 
-// prompt makes n tokens; llamacpp.c makes the same.
+// prompt makes n tokens; llamacpp/main.c makes the same.
 func prompt(n, vocab int) []int {
 	tokens := make([]int, n)
 	for i := range tokens {

@@ -83,7 +83,7 @@ func startEngine(base string, threads, held int, modules string) (*process, erro
 type peer struct{ binary, folder string }
 
 // kinds names the builds of llama.cpp's kernels that are compared: the one it chooses itself for this processor, and the one for AVX2, which
-// is what the engine's own kernels use.
+// more processors have than what the first may need.
 func (l peer) kinds() []string { return []string{"its choice", "AVX2"} }
 
 // start runs llama.cpp on the base. greeting lists the instructions its kernels use.

@@ -127,8 +127,11 @@ func (r *report) compareScores() error {
 		if line, err = r.peers[kind][1].ask(question); err != nil {
 			return err
 		}
-		furthest := 0.0
-		for i, field := range strings.Fields(line) {
+		theirs, furthest := strings.Fields(line), 0.0
+		if len(mine) == 0 || len(theirs) != len(mine) {
+			return fmt.Errorf("llama.cpp, %s, scored %d of %d tokens: nothing can be compared", kind, len(theirs), len(mine))
+		}
+		for i, field := range theirs {
 			v, err := strconv.ParseFloat(field, 64)
 			if err != nil {
 				return err

@@ -73,11 +73,6 @@ test-real: tools/tokenizers/node_modules/.package-lock.json ## engine and platfo
 test-tokenizers: tools/tokenizers/node_modules/.package-lock.json ## the tokenizer against the official library, from npm
 	go test -tags oracle -count=1 -timeout 20m -v -run '^TestOracle' ./internal/engine/tokenizer
 
-tools/tokenizers/node_modules/.package-lock.json: tools/tokenizers/package.json tools/tokenizers/package-lock.json
-	@command -v npm >/dev/null || { echo "the official tokenizer library needs Node 20 with npm: install them and run make again" >&2; exit 1; }
-	npm ci --prefix tools/tokenizers --ignore-scripts --no-audit --no-fund --silent
-	@touch $@
-
 test-clients: tools/clients/node_modules/.package-lock.json .tools/clients/requirements.txt ## the JavaScript SDK and boto3 against the local platform
 	CLIENTS_PYTHON=$(CURDIR)/.tools/clients/bin/python go test -tags clients -count=1 -timeout 10m -v ./tools/clients
 
@@ -91,26 +86,20 @@ test-versitygw: ## the local platform's S3 against Versity's gateway, answer by 
 		echo "skipped: versitygw could not be built here, nothing was compared" >&2; exit 0; fi; \
 	VERSITYGW=$(GATEWAY) go test -tags versitygw -count=1 -timeout 10m -v ./tools/versitygw
 
-tools/clients/node_modules/.package-lock.json: tools/clients/package.json tools/clients/package-lock.json
-	@command -v npm >/dev/null || { echo "the client tests need Node 20 with npm: install them and run make again" >&2; exit 1; }
-	npm ci --prefix tools/clients --ignore-scripts --no-audit --no-fund --silent
-	@touch $@
-
-.tools/clients/requirements.txt: tools/clients/requirements.txt
-	@command -v python3 >/dev/null || { echo "the client tests need Python 3.11 or newer: install python3 with its venv module and run make again" >&2; exit 1; }
-	rm -rf .tools/clients
-	python3 -m venv .tools/clients || { echo "python3 has no venv module: install it (on Debian: apt-get install python3-venv)" >&2; exit 1; }
-	.tools/clients/bin/pip install --quiet --disable-pip-version-check -r $<
-	@cp $< $@
-
 test-templates: .tools/templates/requirements.txt ## chat templates against Jinja, from PyPI
 	TEMPLATES_PYTHON=$(CURDIR)/.tools/templates/bin/python go test -tags oracle -count=1 -timeout 10m -v -run '^TestOracle' ./internal/engine/chat
 
-.tools/templates/requirements.txt: tools/templates/requirements.txt
-	@command -v python3 >/dev/null || { echo "Jinja needs Python 3.11 or newer: install python3 with its venv module and run make again" >&2; exit 1; }
-	rm -rf .tools/templates
-	python3 -m venv .tools/templates || { echo "python3 has no venv module: install it (on Debian: apt-get install python3-venv)" >&2; exit 1; }
-	.tools/templates/bin/pip install --quiet --disable-pip-version-check -r $<
+# What a folder of tools takes from npm, and from PyPI into an environment of its own.
+tools/%/node_modules/.package-lock.json: tools/%/package.json tools/%/package-lock.json
+	@command -v npm >/dev/null || { echo "tools/$* needs Node 20 with npm: install them and run make again" >&2; exit 1; }
+	npm ci --prefix tools/$* --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+.tools/%/requirements.txt: tools/%/requirements.txt
+	@command -v python3 >/dev/null || { echo "tools/$* needs Python 3.11 or newer: install python3 with its venv module and run make again" >&2; exit 1; }
+	rm -rf .tools/$*
+	python3 -m venv .tools/$* || { echo "python3 has no venv module: install it (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	.tools/$*/bin/pip install --quiet --disable-pip-version-check -r $<
 	@cp $< $@
 
 node_modules/.package-lock.json: package.json package-lock.json
@@ -152,11 +141,6 @@ bench-engine: .tools/benchengine/llamacpp ## decode, prefill and adapters at two
 	git -C .tools/benchengine/source.git archive HEAD include ggml/include | tar x -C .tools/benchengine/source
 	$(CC_FOUND) -O2 -Wall -I.tools/benchengine/source/include -I.tools/benchengine/source/ggml/include -o $@ $< \
 		$(LLAMACPP)/libllama.*.so $(LLAMACPP)/libggml.*.so $(LLAMACPP)/libggml-base.so -lm -Wl,-rpath,$(LLAMACPP)
-
-tools/benchengine/node_modules/.package-lock.json: tools/benchengine/package.json tools/benchengine/package-lock.json
-	@command -v npm >/dev/null || { echo "llama.cpp comes from npm: install Node 20 with npm, or measure without it: go run ./tools/benchengine" >&2; exit 1; }
-	npm ci --prefix tools/benchengine --ignore-scripts --no-audit --no-fund --silent
-	@touch $@
 
 chaos: build ## N deployments under random kills: make chaos N=20 SEED=1
 	go run ./tools/chaos -binary bin/loradeck -n $(or $(N),20) $(if $(SEED),-seed $(SEED))

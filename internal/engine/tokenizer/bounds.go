@@ -9,12 +9,13 @@ import (
 // Bounds of a tokenizer.json, which comes with a base from anywhere. They keep memory in proportion to the text, and time but for a
 // split pattern that looks far ahead and then matches little.
 const (
-	maxFile    = 128 << 20 // bytes. Gemma's, of 256k tokens, has 34 MB.
-	maxID      = 1 << 22   // and with it the memory its table takes. The largest real vocabularies have 256k.
-	maxAdded   = 1 << 10   // bytes of an added token
-	maxSteps   = 32        // of a pipeline. Real ones have four at most.
-	maxGrowth  = 128       // how many times longer a pipeline may make a text; Llama 2's may 12 times
-	maxPattern = 1 << 10   // instructions that a split pattern becomes; Llama 3's becomes 45
+	maxFile     = 128 << 20 // bytes. Gemma's, of 256k tokens, has 34 MB.
+	maxID       = 1 << 22   // and with it the memory its table takes. The largest real vocabularies have 256k.
+	maxAdded    = 1 << 10   // bytes of an added token
+	maxAllAdded = 1 << 20   // bytes of all of them, each of which takes some forty of memory. Llama 3's 256 have 7 kB.
+	maxSteps    = 32        // of a pipeline. Real ones have four at most.
+	maxGrowth   = 128       // how many times longer a pipeline may make a text; Llama 2's may 12 times
+	maxPattern  = 1 << 10   // instructions that a split pattern becomes; Llama 3's becomes 45
 )
 
 // within refuses pipelines that could make a text many times longer, or have many steps.

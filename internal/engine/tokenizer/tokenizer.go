@@ -95,12 +95,16 @@ func (t *Tokenizer) readTokens(f file) error {
 		}
 		top = max(top, id)
 	}
+	added := 0
 	for _, token := range f.AddedTokens {
 		if token.ID < 0 || token.ID > maxID {
 			return lora.Errorf(lora.Invalid, "tokenizer.json gives the added token %q the id %d, which is out of range.", token.Content, token.ID)
 		}
 		if len(token.Content) > maxAdded {
 			return lora.Errorf(lora.Invalid, "tokenizer.json adds the token %d of more than %d bytes, which no real one has.", token.ID, maxAdded)
+		}
+		if added += len(token.Content); added > maxAllAdded {
+			return lora.Errorf(lora.Invalid, "tokenizer.json adds tokens of more than %d bytes in all, which no real one does.", maxAllAdded)
 		}
 		top = max(top, token.ID)
 	}

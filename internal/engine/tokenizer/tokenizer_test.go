@@ -252,6 +252,7 @@ func TestNoFileTakesTheProgramDown(t *testing.T) {
 		"a large pattern":        `{"pre_tokenizer":{"type":"Split","behavior":"Isolated","pattern":{"Regex":"((a{100}){100}){100}"}},` + model + `}`,
 		"a quite large pattern":  `{"pre_tokenizer":{"type":"Split","behavior":"Isolated","pattern":{"Regex":"(\\p{L}{90}){90}"}},` + model + `}`,
 		"a long added token":     `{"added_tokens":[{"id":3,"content":"` + strings.Repeat("a", 2000) + `"}],` + model + `}`,
+		"many added tokens":      `{"added_tokens":[` + strings.Repeat(`{"id":3,"content":"`+strings.Repeat("a", 1000)+`"},`, 1100) + `{"id":3,"content":"a"}],` + model + `}`,
 		"an endless token table": `{"model":{"type":"BPE","vocab":{"a":2000000000}}}`,
 	} {
 		if _, err := tokenizer.Parse([]byte(text)); lora.KindOf(err) != lora.Invalid {

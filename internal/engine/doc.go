@@ -7,13 +7,14 @@
 //
 // Guarantees:
 //   - A request's numbers are the same, bit for bit, whatever it was batched with, however its prompt was cut into steps
-//     and however many threads ran it.
+//     and however many threads ran it, unless Trouble asks for rounding.
 //   - Adapters come and go while others generate; a request keeps the adapter it started with.
 //   - A NaN in an adapter's weights comes out as NaN log probabilities and is never hidden.
 //
 // Errors are lora errors: Invalid for what cannot be run or asked, NotFound and Conflict for adapters' names, Unavailable
-// once closed. A request whose context ends gets the context's cause. The zero Request asks for the chosen token's log
-// probability (Logprobs 0); -1 asks for none.
+// once closed, Internal once a bug of the engine's own has ended it. A request whose context ends gets the context's cause.
+// The zero Request asks for the chosen token's log probability (Logprobs 0); -1 asks for none.
 //
-// It knows nothing of HTTP, of vLLM's ways or of SageMaker, and it keeps no state on disk.
+// Tokens are chosen in vLLM's order of temperature, limits and penalties. Otherwise it knows nothing of vLLM, of HTTP or of
+// SageMaker, and it keeps no state on disk.
 package engine

@@ -10,9 +10,10 @@ import (
 type Trouble struct {
 	NaN bool // computes as weights that hold a NaN do
 
-	// Rounding is a seed; 0 is none. What is computed for the request is rounded at every step, up or down as the seed has it:
-	// another seed is what another kernel or batch is to a GPU. A bit less is kept than bfloat16 has, so that the demo base with
-	// its few layers moves by as much as 135M parameters do (recordings/proof/README.md §3: 0.055 to 0.065).
+	// Rounding is a seed; 0 is none. What is computed for the request is rounded at every step, up or down as the seed has it and
+	// the steps its prompt is cut to: another seed is what another kernel or batch is to a GPU. A bit less is kept than bfloat16
+	// has, so that the demo base with its few layers moves by as much as 135M parameters do (recordings/proof/README.md §3: 0.055
+	// to 0.065).
 	Rounding uint64
 
 	// Prefix is a name; "" is none. Under it the engine keeps the keys and values of the prompt, and takes those that it has

@@ -52,6 +52,9 @@ func compile(source string) (*pattern, error) {
 	if err != nil {
 		return nil, refuse(err.Error())
 	}
+	if re.MatchString("") {
+		return nil, refuse("it matches where nothing stands")
+	}
 	return &pattern{re: re, space: re.SubexpIndex("space")}, nil
 }
 
@@ -99,10 +102,10 @@ func widen(text string) (translated, construct string) {
 	return out.String(), ""
 }
 
-// next gives the first match at or after from, where the last one ended. An empty match counts as none.
+// next gives the first match at or after from, where the last one ended.
 func (p *pattern) next(text string, from int) (start, end int, found bool) {
 	match := p.re.FindStringSubmatchIndex(text[from:])
-	if match == nil || match[0] == match[1] {
+	if match == nil {
 		return 0, 0, false
 	}
 	start, end = from+match[0], from+match[1]

@@ -128,6 +128,9 @@ func (p *Platform) checkVariant(ctx context.Context, v variantShape) error {
 			return err
 		}
 	}
+	if v.InstanceType == "" && v.InstancePools == nil && v.ServerlessConfig == nil {
+		return invalid("Variant %q has nothing to run on: give it InstanceType, InstancePools or ServerlessConfig.", v.VariantName)
+	}
 	return nil
 }
 

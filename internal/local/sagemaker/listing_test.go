@@ -52,7 +52,7 @@ func TestListsFilterAndSort(t *testing.T) {
 		clock.Add(1000)
 		for operation, body := range map[string]string{
 			"CreateModel":          `{"ModelName":"%s","PrimaryContainer":{"Image":"i"}}`,
-			"CreateEndpointConfig": `{"EndpointConfigName":"%s","ExecutionRoleArn":"` + role + `","ProductionVariants":[{"VariantName":"main"}]}`,
+			"CreateEndpointConfig": `{"EndpointConfigName":"%s","ExecutionRoleArn":"` + role + `","ProductionVariants":[{"VariantName":"main","InstanceType":"ml.m5.xlarge"}]}`,
 			"CreateEndpoint":       `{"EndpointName":"%s","EndpointConfigName":"host-config"}`,
 		} {
 			if got := h.raw(operation, fmt.Sprintf(body, name)); !strings.HasPrefix(got, "200 ") {
@@ -178,7 +178,7 @@ func TestTagsBelongToTheirResource(t *testing.T) {
 	const tags = `"Tags":[{"Key":"a","Value":"1"},{"Key":"b","Value":""}]`
 	for _, kind := range []struct{ arn, create, body, delete, name string }{
 		{"model/T", "CreateModel", `{"ModelName":"T","PrimaryContainer":{"Image":"i"},` + tags + `}`, "DeleteModel", `{"ModelName":"T"}`},
-		{"endpoint-config/T", "CreateEndpointConfig", `{"EndpointConfigName":"T","ExecutionRoleArn":"` + role + `","ProductionVariants":[{"VariantName":"main"}],` + tags + `}`, "DeleteEndpointConfig", `{"EndpointConfigName":"T"}`},
+		{"endpoint-config/T", "CreateEndpointConfig", `{"EndpointConfigName":"T","ExecutionRoleArn":"` + role + `","ProductionVariants":[{"VariantName":"main","InstanceType":"ml.m5.xlarge"}],` + tags + `}`, "DeleteEndpointConfig", `{"EndpointConfigName":"T"}`},
 		{"endpoint/T", "CreateEndpoint", `{"EndpointName":"T","EndpointConfigName":"e-config",` + tags + `}`, "DeleteEndpoint", `{"EndpointName":"T"}`},
 		{"inference-component/T", "CreateInferenceComponent", `{"InferenceComponentName":"T","EndpointName":"e","VariantName":"main","RuntimeConfig":{"CopyCount":1},"Specification":{"ModelName":"m","ComputeResourceRequirements":{"MinMemoryRequiredInMb":128}},` + tags + `}`, "DeleteInferenceComponent", `{"InferenceComponentName":"T"}`},
 	} {

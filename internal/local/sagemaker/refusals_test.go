@@ -46,7 +46,8 @@ func TestWhatTheServiceModelDoesNotSayIsRefusedToo(t *testing.T) {
 		{"tag keys are unique", "CreateModel", fmt.Sprintf(tagged, `{"Key":"a","Value":""},{"Key":"a","Value":"b"}`), "must be unique"},
 		{"tags of AWS are its own", "CreateModel", fmt.Sprintf(tagged, `{"Key":"AWS:a","Value":""}`), "reserved for AWS"},
 
-		{"variants' names are unique", "CreateEndpointConfig", fmt.Sprintf(config, `{"VariantName":"v"},{"VariantName":"v"}`), "must be unique"},
+		{"variants' names are unique", "CreateEndpointConfig", fmt.Sprintf(config, `{"VariantName":"v","InstanceType":"ml.g5.xlarge"},{"VariantName":"v"}`), "must be unique"},
+		{"a variant has something to run on", "CreateEndpointConfig", fmt.Sprintf(config, `{"VariantName":"v","InitialInstanceCount":1}`), "nothing to run on"},
 		{"components need a role", "CreateEndpointConfig", fmt.Sprintf(lone, `{"VariantName":"v"}`), "ExecutionRoleArn is required"},
 		{"the model of a variant is there", "CreateEndpointConfig", fmt.Sprintf(config, `{"VariantName":"v","ModelName":"none"}`), "Could not find model"},
 		{"that of a pool too", "CreateEndpointConfig", fmt.Sprintf(config, fmt.Sprintf(pools, `,"ModelNameOverride":"none"`, "")), "Could not find model"},
@@ -56,7 +57,7 @@ func TestWhatTheServiceModelDoesNotSayIsRefusedToo(t *testing.T) {
 		{"the least is not more than the most", "CreateEndpointConfig", fmt.Sprintf(config, fmt.Sprintf(scaled, "", 2)), "must not be greater than MaxInstanceCount"},
 		{"one variant goes with one shadow", "CreateEndpointConfig", fmt.Sprintf(more, `"ShadowProductionVariants":[{"VariantName":"s"},{"VariantName":"t"}]`), "one production variant and one shadow variant"},
 		{"metrics come at certain intervals", "CreateEndpointConfig", fmt.Sprintf(more, `"MetricsConfig":{"MetricPublishFrequencyInSeconds":20}`), "it can be one of [10 30 60 120 180 240 300]"},
-		{"names of configs are taken", "CreateEndpointConfig", `{"EndpointConfigName":"E-config","ExecutionRoleArn":"` + role + `","ProductionVariants":[{"VariantName":"v"}]}`, `Cannot create already existing endpoint configuration \"arn:aws:sagemaker:us-east-1:000000000000:endpoint-config/e-config\".`},
+		{"names of configs are taken", "CreateEndpointConfig", `{"EndpointConfigName":"E-config","ExecutionRoleArn":"` + role + `","ProductionVariants":[{"VariantName":"v","InstanceType":"ml.m5.xlarge"}]}`, `Cannot create already existing endpoint configuration \"arn:aws:sagemaker:us-east-1:000000000000:endpoint-config/e-config\".`},
 		{"a config that is not there", "DescribeEndpointConfig", `{"EndpointConfigName":"none"}`, "Could not find endpoint configuration"},
 		{"cannot be deleted either", "DeleteEndpointConfig", `{"EndpointConfigName":"none"}`, "Could not find endpoint configuration"},
 
@@ -96,7 +97,7 @@ func environment(kilobytes int) string {
 func TestRegionsDifferInScalingToNothing(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, (&programs{}).run)
-	const body = `{"EndpointConfigName":"c","ExecutionRoleArn":"` + role + `","ProductionVariants":[{"VariantName":"v","ManagedInstanceScaling":{"MinInstanceCount":0}}]}`
+	const body = `{"EndpointConfigName":"c","ExecutionRoleArn":"` + role + `","ProductionVariants":[{"VariantName":"v","InstanceType":"ml.m5.xlarge","ManagedInstanceScaling":{"MinInstanceCount":0}}]}`
 	if got := h.raw("CreateEndpointConfig", body); !strings.HasPrefix(got, "200 ") {
 		t.Errorf("us-east-1 answered %s", got)
 	}

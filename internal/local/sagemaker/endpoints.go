@@ -269,7 +269,9 @@ func (p *Platform) describeEndpoint(ctx context.Context, in struct{ EndpointName
 	out := p.service.answer("DescribeEndpoint", config)
 	for _, list := range []string{"ProductionVariants", "ShadowProductionVariants"} {
 		if all := config.list(list); len(all) > 0 {
-			out[list] = p.variantSummaries(all)
+			if out[list], err = p.variantSummaries(ctx, all); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if row.wish != "" {
@@ -289,7 +291,7 @@ func (p *Platform) describeEndpoint(ctx context.Context, in struct{ EndpointName
 }
 
 // variantSummaries gives variants as DescribeEndpoint does: what is wished and what is there are the same here.
-func (p *Platform) variantSummaries(variants []document) []any {
+func (p *Platform) variantSummaries(ctx context.Context, variants []document) ([]any, error) {
 	summaries := make([]any, len(variants))
 	for i, v := range variants {
 		summary, _ := p.service.Shapes["ProductionVariantSummary"].cut(map[string]any(v)).(map[string]any)
@@ -301,9 +303,36 @@ func (p *Platform) variantSummaries(variants []document) []any {
 		if pools := v.list("InstancePools"); len(pools) > 0 {
 			summary["InstancePools"] = poolSummaries(pools, v["InitialInstanceCount"])
 		}
+		images, err := p.deployedImages(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		if images != nil {
+			summary["DeployedImages"] = images
+		}
 		summaries[i] = summary
 	}
-	return summaries
+	return summaries, nil
+}
+
+// deployedImages are those of a variant's model, as long as that is there.
+func (p *Platform) deployedImages(ctx context.Context, variant document) ([]document, error) {
+	name, _ := variant["ModelName"].(string)
+	row, found, err := p.store.getNamed(ctx, "sm_model", name)
+	if err != nil || !found {
+		return nil, err
+	}
+	var model modelShape
+	if err := json.Unmarshal([]byte(row.body), &model); err != nil {
+		return nil, err
+	}
+	var images []document
+	for _, c := range model.containers() {
+		if c.Image != "" { // a model package has its own
+			images = append(images, document{"SpecifiedImage": c.Image})
+		}
+	}
+	return images, nil
 }
 
 // poolSummaries has all instances in the pool of the first priority: here it always has capacity.

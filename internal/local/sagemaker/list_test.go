@@ -121,4 +121,18 @@ func TestComponentsAreNotPutOnEndpointsWithAModel(t *testing.T) {
 	})
 	refused(t, invalid, "Inference Components are not supported in this Endpoint")(h.control.CreateInferenceComponent(ctx, baseInput("b", "old", "m")))
 	refused(t, "ValidationError", "without inference components")(h.invoke("old", "", "{}"))
+	images := func() []types.DeployedImage {
+		out, err := h.control.DescribeEndpoint(ctx, &control.DescribeEndpointInput{EndpointName: aws.String("old")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.ProductionVariants[0].DeployedImages
+	}
+	if got := images(); len(got) != 1 || aws.ToString(got[0].SpecifiedImage) != "vllm:0.11.2" {
+		t.Errorf("its variant has the images %+v, want the model's", got)
+	}
+	done(t)(h.control.DeleteModel(ctx, &control.DeleteModelInput{ModelName: aws.String("m")}))
+	if got := images(); got != nil {
+		t.Errorf("without the model its variant has the images %+v", got)
+	}
 }

@@ -67,6 +67,15 @@ func (e *ModelError) Said() string {
 	return strings.TrimRight(strings.TrimSpace(text), ".")
 }
 
+// Sentence tells what the container answered, and not what to do.
+func (e *ModelError) Sentence() string {
+	return fmt.Sprintf("The model's server answered %d: %s.", e.Status, e.Said())
+}
+
+// lookAtBase is what to do when a container fails without saying why. An adapter writes to its base's log, which on AWS is a log
+// group by the base's name (facts §2.4).
+const lookAtBase = "Ask the base alone: if it answers, the adapter is the cause. The reason is in the log of the base's container, on AWS the log group /aws/sagemaker/InferenceComponents/ and the base's name."
+
 // translate turns an error of the SDK into a lora.Error. Doing is what was tried, as "describe component x".
 func translate(err error, doing string) error {
 	if err == nil {
@@ -84,18 +93,20 @@ func translate(err error, doing string) error {
 		if model.OriginalStatusCode != nil {
 			answer.Status = int(*model.OriginalStatusCode)
 		}
-		kind := lora.Invalid
+		kind, next := lora.Invalid, ""
 		switch {
 		case answer.Status == 0:
-			return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), lora.Unavailable, "The model's server gave no answer. AWS says: %s.", answer.Said())
+			return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), lora.Unavailable, "The model's server gave no answer. AWS says: %s. Try again in a moment; if it stays so, look at the log of the base's container.", answer.Said())
 		case answer.Died():
 			return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), lora.Unavailable, "The engine of the model's server has died (%d: %s). It is started again and has then forgotten its adapters: remove them and deploy them again.", answer.Status, answer.Said())
+		case answer.Unknown():
+			kind, next = lora.NotFound, " The adapter was refused when it was loaded, or the engine has started anew since and forgotten it: look at the base's log, then remove the adapter and deploy it again."
 		case answer.Status == 404:
 			kind = lora.NotFound
 		case answer.Status >= 500:
-			kind = lora.Unavailable
+			kind, next = lora.Unavailable, " "+lookAtBase
 		}
-		return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), kind, "The model's server answered %d: %s.", answer.Status, answer.Said())
+		return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), kind, "%s%s", answer.Sentence(), next)
 	}
 	var broken *runtimetypes.ModelStreamError
 	if errors.As(err, &broken) {

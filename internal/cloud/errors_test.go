@@ -97,6 +97,25 @@ func TestADeadEngineIsTold(t *testing.T) {
 	}
 }
 
+func TestWhatAContainerAnswersIsFollowedByWhatToDo(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status     int32
+		body       string
+		says, next string
+	}{
+		"it failed":        {500, "Internal Server Error", "answered 500: Internal Server Error. ", "Ask the base alone"},
+		"it does not know": {404, `{"error":{"message":"The model ` + "`x`" + ` does not exist."}}`, "answered 404: The model `x` does not exist. ", "deploy it again"},
+		"it is silent":     {0, "", "gave no answer. ", "look at the log"},
+		"it refuses":       {400, `{"message":"max_tokens must be at least 1"}`, "answered 400: max_tokens must be at least 1.", ""}, // says it itself
+	} {
+		message := lora.Message(translate(modelError(test.status, test.body), "ask"))
+		if !strings.Contains(message, test.says) || !strings.Contains(message, test.next) || test.next == "" && !strings.HasSuffix(message, test.says) {
+			t.Errorf("%s: %q", name, message)
+		}
+	}
+}
+
 func TestUnknownAdapterIsTold(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

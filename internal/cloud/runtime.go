@@ -252,7 +252,7 @@ func readDelta(data []byte) (Delta, error) {
 	}
 	if len(chunk.Error) > 0 && string(chunk.Error) != "null" {
 		answer := &ModelError{Status: 500, Message: string(data)}
-		return Delta{}, lora.Wrap(answer, lora.Unavailable, "The model's server broke off: %s.", answer.Said())
+		return Delta{}, lora.Wrap(answer, lora.Unavailable, "The model's server broke off: %s. %s", answer.Said(), lookAtBase)
 	}
 	delta := Delta{Usage: chunk.Usage}
 	for _, choice := range chunk.Choices {

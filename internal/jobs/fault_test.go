@@ -94,6 +94,32 @@ func TestAProofUnderNaNFailsAndSaysWhy(t *testing.T) {
 	}
 }
 
+func TestAProofUnderABaseThatFailsBlamesTheBase(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run()
+	h.fault("nan", "", 0)
+	job, err := h.jobs.Ship(t.Context(), pirate(), h.id(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.until("the proof waits to be tried again", func() bool {
+		attempts, err := h.db.Read().Attempts(t.Context(), job.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(attempts, func(a db.Attempt) bool { return a.Step == 5 && a.EndedAt != nil })
+		if i >= 0 && !strings.Contains(attempts[i].Reason, "the base itself fails") {
+			t.Fatalf("attempt %d: %s", i, attempts[i].Reason)
+		}
+		return i >= 0
+	})
+	h.release()
+	if job = h.ended(job.ID); job.State != lora.JobDone {
+		t.Fatalf("%s: %s", job.State, job.Reason)
+	}
+}
+
 // The amount is that of the recordings: rounding alone moves a bfloat16 base by 0.05 to 0.065 (proof/README.md §3).
 func TestNoiseNeitherProvesNorHidesAnAdapter(t *testing.T) {
 	t.Parallel()

@@ -186,7 +186,7 @@ func (p *prover) awaitAnswer(ctx context.Context) error {
 			if away {
 				return fmt.Errorf("ask %s: %w", p.Component, err)
 			}
-			return lora.Wrap(err, lora.Conflict, "The service says InService, but asking it gives: %s The adapter was refused when it was loaded, or the engine has started anew since and forgotten it. Look at the base's log, then remove the adapter and deploy it again.", ended(lora.Message(err)))
+			return lora.Wrap(err, lora.Conflict, "The service says InService, but asking it gives: %s The adapter was refused when it was loaded, or the engine has started anew since and forgotten it. Look at the base's log, then remove the adapter and deploy it again.", answered(err))
 		}
 		note := "in service, but the container does not know it yet"
 		if away {
@@ -199,6 +199,14 @@ func (p *prover) awaitAnswer(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// answered tells what a component answered, without what to do about it.
+func answered(err error) string {
+	if answer, isModel := cloud.AsModelError(err); isModel {
+		return answer.Sentence()
+	}
+	return ended(lora.Message(err))
 }
 
 // notYet reports whether err is what a component that has just come into service answers until it is ready: its container does
@@ -242,6 +250,9 @@ func (p *prover) ask(ctx context.Context) error {
 			if round.Adapter && broken(err) {
 				p.adapter = append(p.adapter, slices.Repeat([]proof.Scores{{"": math.NaN()}}, len(prompts)))
 				return nil
+			}
+			if broken(err) {
+				return lora.Wrap(err, lora.KindOf(err), "Nothing on %s can be proven: the base itself fails, without any adapter. %s Look for the reason in its container's log; weights that hold NaN answer so.", p.Base, answered(err))
 			}
 			if err != nil {
 				return fmt.Errorf("score %s: %w", component, err)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -24,9 +25,7 @@ func TestBrowserAnEngineThatDiedIsNoLongerCalledProven(t *testing.T) {
 	proven := other.Locator("li.slot[data-state=proven]")
 	must(t, expect().Locator(proven).ToHaveCount(2))
 
-	crash, err := http.Post(p.aws+"/_local/faults", "application/json", strings.NewReader(`{"kind": "engine-crash", "resource": "tiny-llama-base", "calls": 1}`))
-	must(t, err)
-	crash.Body.Close()
+	setFault(t, p, `{"kind": "engine-crash", "resource": "tiny-llama-base", "calls": 1}`)
 	b.click(b.link("Compare in playground"))
 	b.click(b.button("Run"))
 	b.reads(b.Locator("#run [role=status]"), "gave no answer", toEnd)
@@ -55,4 +54,39 @@ func TestBrowserAnEngineThatDiedIsNoLongerCalledProven(t *testing.T) {
 	must(t, expect().Locator(proven).ToHaveCount(1))
 	b.open(p.url + "/jobs/1")
 	b.reads(b.Locator("#job"), "The component has been removed since.")
+}
+
+// TestBrowserAJobThatWaitsSaysWhenItGoesOn lets the base answer nothing that can be read, until the proof waits to be tried again.
+func TestBrowserAJobThatWaitsSaysWhenItGoesOn(t *testing.T) {
+	p := startProcess(t)
+	setFault(t, p, `{"kind": "nan", "resource": "", "calls": 0}`)
+	b := openTab(t)
+	b.open(p.url)
+	b.click(b.button("Deploy sample pirate"))
+	job, list := b.Locator("#job"), openTab(t)
+	list.open(p.url + "/jobs")
+	at := regexp.MustCompile(`Waiting to try again at \d\d:\d\d:\d\d: prove`)
+	must(t, expect(toEnd).Locator(job.Locator("[role=status]")).ToHaveText(at))
+	must(t, expect(toEnd).Locator(list.Locator("#jobs")).ToHaveText(regexp.MustCompile(`prove, again at \d\d:\d\d:\d\d, in \d+ s`)))
+	b.reads(job, "the base itself fails, without any adapter. The model's server answered 500: Internal Server Error.")
+	axe(b)
+	axe(list)
+
+	free, err := http.NewRequest(http.MethodDelete, p.aws+"/_local/faults", nil)
+	must(t, err)
+	released, err := http.DefaultClient.Do(free)
+	must(t, err)
+	released.Body.Close()
+	b.reads(job.Locator("[role=status]"), "Proven", toEnd)
+}
+
+// setFault sets a fault of the local platform, as another program does.
+func setFault(t *testing.T, p *process, fault string) {
+	t.Helper()
+	answer, err := http.Post(p.aws+"/_local/faults", "application/json", strings.NewReader(fault))
+	must(t, err)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusCreated {
+		t.Fatalf("set %s: %s", fault, answer.Status)
+	}
 }

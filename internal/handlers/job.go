@@ -115,7 +115,7 @@ func (h *Handlers) jobView(ctx context.Context, id int64) (templates.Job, error)
 		Icons: h.static.Assets().Icons, ID: id, Title: r.job.Title, State: jobState(r.job.State, verdict, r.job.CancelAskedAt), Where: r.place.Name,
 		Proof: proof, Checks: checksOf(r), Lanes: lanesOf(r, past, now), Acts: actsOf(r), About: aboutOf(r, now), Tries: triesOf(r, now), Webhook: webhookOf(r, now),
 	}
-	view.Summary = summaryOf(r, view.State)
+	view.Summary = summaryOf(r, view.State, now)
 	if r.deployment.ID != 0 {
 		view.Base, view.Where = templates.Link{Href: "/", Text: r.deployment.BaseName}, "endpoint "+r.deployment.Endpoint+" in "+r.place.Name
 	}
@@ -127,6 +127,9 @@ func (h *Handlers) jobView(ctx context.Context, id int64) (templates.Job, error)
 		view.Figures = append(view.Figures, templates.Figure{Label: label, Value: spent})
 	}
 	view.Figures = append(view.Figures, templates.Figure{Label: "Steps done", Value: strconv.Itoa(stepsDone(r)), Unit: "of " + strconv.Itoa(len(r.steps))})
+	if at := r.nextTry(); at.After(now) { // a figure, since the summary is read out whenever it changes
+		view.Figures = append(view.Figures, templates.Figure{Label: "Next attempt", Value: templates.In(now, at)})
+	}
 	if left, known := past.left(r.steps, now); known && r.moving() && r.job.CancelAskedAt == nil {
 		value := "less than 1 s"
 		if left >= time.Second {
@@ -171,7 +174,19 @@ func (r record) stepNow() db.Step {
 	return db.Step{}
 }
 
-func summaryOf(r record, state templates.State) string {
+// nextTry is when a job that waits to try its step again does so, zero for any other. Once it has come, other jobs are in the way.
+func nextTry(state string, startedAt, cancelAsked *int64, runAt int64) time.Time {
+	if state != lora.JobQueued || startedAt == nil || cancelAsked != nil {
+		return time.Time{}
+	}
+	return db.Time(runAt)
+}
+
+func (r record) nextTry() time.Time {
+	return nextTry(r.job.State, r.job.StartedAt, r.job.CancelAskedAt, r.job.RunAt)
+}
+
+func summaryOf(r record, state templates.State, now time.Time) string {
 	step := r.stepNow()
 	switch r.job.State {
 	case lora.JobQueued, lora.JobRunning:
@@ -181,10 +196,13 @@ func summaryOf(r record, state templates.State) string {
 	}
 	switch r.job.State {
 	case lora.JobQueued:
-		if r.job.StartedAt != nil {
-			return "Waiting to try again: " + step.Name
+		switch at := r.nextTry(); {
+		case at.IsZero():
+			return "Queued"
+		case at.After(now):
+			return fmt.Sprintf("Waiting to try again at %s: %s", templates.Clock(now, at), step.Name)
 		}
-		return "Queued"
+		return "Waiting to try again, due now: " + step.Name
 	case lora.JobRunning:
 		return fmt.Sprintf("Running, %d of %d: %s", step.N+1, len(r.steps), step.Name)
 	case lora.JobFailed:

@@ -152,6 +152,9 @@ func (h *Handlers) jobsView(ctx context.Context, filter db.JobFilter, before int
 		if j.State != lora.JobDone {
 			row.Step = j.StepName
 		}
+		if at := nextTry(j.State, j.StartedAt, j.CancelAskedAt, j.RunAt); at.After(now) {
+			row.Step += fmt.Sprintf(", again at %s, %s", templates.Clock(now, at), templates.In(now, at))
+		}
 		view.Rows = append(view.Rows, row)
 	}
 	return view, nil

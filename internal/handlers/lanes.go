@@ -75,6 +75,12 @@ func laneOf(r record, s db.Step, axis templates.TimeAxis, end time.Time) templat
 	if count > 1 {
 		lane.Tries = templates.Plural(count, "attempt")
 	}
+	if lane.Note == lane.Reason { // what a step that is tried again was left with
+		lane.Note = ""
+	}
+	if lane.Current && !r.nextTry().IsZero() {
+		lane.State = templates.State{Mark: "waiting", Word: "waiting to try again"}
+	}
 	if s.State == "failed" && lane.Reason == "" && r.job.State == lora.JobFailed {
 		lane.Reason = r.job.Reason
 	}

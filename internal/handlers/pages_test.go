@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"loradeck/internal/db"
 	"loradeck/internal/lora"
@@ -55,6 +56,35 @@ func TestDeckShowsOurWordBesideTheServicesOwn(t *testing.T) {
 	}
 	if strings.Contains(proven, "Needs you") {
 		t.Errorf("nothing is wrong, yet the deck asks for someone")
+	}
+}
+
+func TestAJobThatWaitsToTryAgainSaysWhen(t *testing.T) {
+	t.Parallel()
+	d := newDeck(t, people.Alone("dana"))
+	job := d.seed(t)
+	const list = "in service, again at 14:10:24, in 24 s"
+	d.write(t, func(q *db.Queries) error {
+		return q.RequeueJob(t.Context(), db.RequeueJobParams{RunAt: db.Millis(d.now.Add(24 * time.Second)), ID: job.ID})
+	})
+	page := d.get(t, "/jobs/1").body
+	for _, want := range []string{"Waiting to try again at 14:10:24: in service", "Next attempt", "in 24 s", "waiting to try again</span>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("its page lacks %q:\n%s", want, page)
+		}
+	}
+	if page := d.get(t, "/jobs").body; !strings.Contains(page, list) {
+		t.Errorf("the list lacks %q:\n%s", list, page)
+	}
+	if page := d.get(t, "/playground").body; !strings.Contains(page, ">again at 14:10:24<") {
+		t.Errorf("the tray does not say when:\n%s", page)
+	}
+	d.now = d.now.Add(24 * time.Second) // something else is in the way
+	if page := d.get(t, "/jobs/1").body; !strings.Contains(page, "Waiting to try again, due now: in service") || strings.Contains(page, "Next attempt") {
+		t.Errorf("its page when the time has come:\n%s", page)
+	}
+	if page := d.get(t, "/jobs").body; strings.Contains(page, "again at") {
+		t.Errorf("the list when the time has come:\n%s", page)
 	}
 }
 

@@ -58,6 +58,7 @@ func (h *Handlers) tray(ctx context.Context) (templates.Tray, error) {
 		}
 		t.Uploads = append(t.Uploads, entry)
 	}
+	now := h.Now()
 	for _, j := range active {
 		entry := templates.TrayJob{ID: "tray-job-" + strconv.FormatInt(j.ID, 10), Href: jobPath(j.ID), Title: j.Title, Now: j.StepName, Done: int(j.Step), Steps: int(j.Steps), Moves: j.State == lora.JobRunning}
 		switch {
@@ -65,6 +66,8 @@ func (h *Handlers) tray(ctx context.Context) (templates.Tray, error) {
 			entry.Now = "cancelling"
 		case j.Ahead > 0:
 			entry.Now = "waits its turn"
+		case nextTry(j.State, j.StartedAt, j.CancelAskedAt, j.RunAt).After(now):
+			entry.Now = "again at " + templates.Clock(now, db.Time(j.RunAt))
 		}
 		t.Jobs = append(t.Jobs, entry)
 	}

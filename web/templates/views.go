@@ -122,6 +122,18 @@ func Ago(now, t time.Time) string {
 	}
 }
 
+// In writes how long after now t is, in whole seconds and never too early: "in 24 s", "in 1:37", and "now" once it has come.
+func In(now, t time.Time) string {
+	d := (t.Sub(now) + time.Second - 1).Truncate(time.Second)
+	switch {
+	case d <= 0:
+		return "now"
+	case d < time.Minute:
+		return fmt.Sprintf("in %d s", int(d.Seconds()))
+	}
+	return "in " + Took(d)
+}
+
 // Clock writes the time of day, with the date when that is not today's.
 func Clock(now, t time.Time) string {
 	if t.IsZero() {

@@ -73,6 +73,7 @@ func TestFormats(t *testing.T) {
 		templates.Count(0), templates.Count(1024), templates.Count(-1234567),
 		templates.Took(8 * time.Millisecond), templates.Took(400 * time.Millisecond), templates.Took(26 * time.Second), templates.Took(97 * time.Second), templates.Took(2*time.Hour + 3*time.Minute + 9*time.Second),
 		templates.Ago(now, now.Add(-2*time.Second)), templates.Ago(now, now.Add(-40*time.Second)), templates.Ago(now, now.Add(-5*time.Minute)), templates.Ago(now, time.Time{}),
+		templates.In(now, now.Add(23001*time.Millisecond)), templates.In(now, now.Add(97*time.Second)), templates.In(now, now), templates.In(now, now.Add(-time.Hour)),
 		templates.Clock(now, now.Add(-time.Hour)), templates.Clock(now, now.AddDate(0, 0, -1)),
 		templates.Percent(0.375), templates.Percent(2), templates.Plural(1, "adapter"), templates.Plural(3, "adapter"),
 	}
@@ -81,6 +82,7 @@ func TestFormats(t *testing.T) {
 		"0", "1,024", "-1,234,567",
 		"8 ms", "0.4 s", "26 s", "1:37", "2:03:09",
 		"just now", "40 s ago", "5 min ago", "never",
+		"in 24 s", "in 1:37", "now", "now",
 		"11:00:00", "22 Nov 12:00",
 		"37.50%", "100.00%", "1 adapter", "3 adapters",
 	}

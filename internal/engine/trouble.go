@@ -113,6 +113,13 @@ func (p *prefixes) keep(name string, tokens []int, s *sequence) {
 	}
 }
 
+// Forget drops what is kept under the name of a Trouble.Prefix.
+func (e *Engine) Forget(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.prefixes = slices.DeleteFunc(e.prefixes, func(one prefix) bool { return one.name == name })
+}
+
 // reuse begins a run with what was kept under its name by other weights, and leaves one token at least to compute. A run whose
 // prompt is scored begins anew, as in vLLM.
 func (p prefixes) reuse(r *run) {

@@ -51,6 +51,8 @@ func (b builtIn) AddAdapter(name string, deltas []Delta) error {
 
 func (b builtIn) RemoveAdapter(name string) error { return b.engine.RemoveAdapter(name) }
 
+func (b builtIn) Forget(name string) { b.engine.Forget(name) }
+
 func (b builtIn) Generate(ctx context.Context, r Request) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
 		for piece, err := range b.engine.Generate(ctx, engine.Request{

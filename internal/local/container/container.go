@@ -76,6 +76,7 @@ type Container struct {
 	adapters []Adapter // in order of registration
 	resident []string  // those the engine has, the one not used for longest first
 	died     time.Time // when the engine died last
+	cached   []string  // adapters whose prompts are cached by name, as a fault asks
 	lost     []string  // what was registered with an engine that died, and was neither registered nor taken away since
 
 	slots *slots

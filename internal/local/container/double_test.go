@@ -76,6 +76,8 @@ func (d *double) RemoveAdapter(name string) error {
 	return nil
 }
 
+func (d *double) Forget(string) {} // it keeps nothing
+
 func (d *double) Generate(ctx context.Context, request Request) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
 		d.mu.Lock()

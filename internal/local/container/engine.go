@@ -23,6 +23,8 @@ type Engine interface {
 	// Generate yields the answer piece by piece and an error at most once, as the last thing. Ending ctx, or the loop,
 	// ends the generation. A lora.Invalid is a sentence the client may read, a lora.NotFound an adapter that is not there.
 	Generate(ctx context.Context, request Request) iter.Seq2[Chunk, error]
+	// Forget drops what was kept under the name of a Trouble.Prefix.
+	Forget(name string)
 	// Load says how much is under way.
 	Load() Load
 	// Close frees the base. No generation may be under way.

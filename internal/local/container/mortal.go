@@ -85,10 +85,11 @@ func (m *mortal) current() Engine {
 	return m.engine
 }
 
-// Describe, Encode, Decode, RenderChat and Load are the engine's.
+// Describe, Encode, Decode, RenderChat, Forget and Load are the engine's.
 func (m *mortal) Describe() Description                  { return m.current().Describe() }
 func (m *mortal) Encode(text string, special bool) []int { return m.current().Encode(text, special) }
 func (m *mortal) Decode(ids []int) string                { return m.current().Decode(ids) }
+func (m *mortal) Forget(name string)                     { m.current().Forget(name) }
 func (m *mortal) Load() Load                             { return m.current().Load() }
 
 func (m *mortal) RenderChat(messages []Message, generationPrompt bool) (string, error) {

@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"loradeck/internal/local/fault"
@@ -33,11 +34,31 @@ func (c *Container) trouble(ctx context.Context, x *exchange, adapter string) *r
 	}
 	if adapter != "" && c.faults.Has(fault.StaleCache, c.name, adapter) {
 		t.Prefix = adapter
+		c.cache(adapter)
 	}
 	for i := range x.requests {
 		x.requests[i].Trouble = t
 	}
 	return nil
+}
+
+// cache sees to it that what an engine keeps under an adapter's name goes when no fault asks for that any more.
+func (c *Container) cache(adapter string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slices.Contains(c.cached, adapter) {
+		return
+	}
+	c.cached = append(c.cached, adapter)
+	c.answering.Go(func() {
+		if c.faults.Over(c.closing, fault.StaleCache, c.name, adapter) != nil {
+			return
+		}
+		c.mu.Lock()
+		c.cached = slices.DeleteFunc(c.cached, func(name string) bool { return name == adapter })
+		c.mu.Unlock()
+		c.engine.Forget(adapter)
+	})
 }
 
 // spreadsNaN reports whether the base's next answer after one of NaN is broken too (recordings, nan.json).

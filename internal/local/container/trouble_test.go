@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"loradeck/internal/local/fault"
 )
@@ -138,6 +139,45 @@ func TestAReusedNameAnswersForNeither(t *testing.T) {
 	}
 	if got := ask("sw"); got != base {
 		t.Errorf("afterwards: got %s, want %s", got, base)
+	}
+}
+
+func TestAStaleCacheGoesWithItsFault(t *testing.T) {
+	t.Parallel()
+	a := startAiling(t, Version, nil)
+	buildMenu(t, a.dir, "ok_zero_b")
+	question := string(compact(map[string]any{"prompt": strings.Repeat("Ahoy! The boat ", 20), "temperature": 0, "max_tokens": 1, "logprobs": 1}))
+	ask := func(name string) string {
+		t.Helper()
+		got := a.must(t, "POST", "/invocations", name, question)
+		_, logprobs, _ := strings.Cut(got.Body, `"token_logprobs":`)
+		if got.Status != 200 || logprobs == "" {
+			t.Fatalf("%q: got %d %s", name, got.Status, got.Body)
+		}
+		value, _, _ := strings.Cut(logprobs, "]")
+		return value
+	}
+	a.set(t, fault.StaleCache, "sw", 0)
+	a.register(t, "sw", filepath.Join(a.dir, "good"))
+	ask("sw")
+	if got := a.must(t, "DELETE", "/adapters/sw", "", ""); got.Status != 200 {
+		t.Fatalf("unload: %d %s", got.Status, got.Body)
+	}
+	a.register(t, "sw", filepath.Join(a.dir, "menu", "ok_zero_b"))
+	base := ask("")
+	if ask("sw") == base {
+		t.Fatal("the cache is not stale")
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		a.faults.ReleaseAll()
+		a.set(t, fault.StaleCache, "sw", 0) // from now on, as it were
+		if ask("sw") == base {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("what was computed before the fault was released is still there")
+		}
+		a.faults.ReleaseAll()
 	}
 }
 

@@ -108,7 +108,10 @@ func (h *Handlers) heldOf(c levers.Container, i int) templates.Held {
 		held.State = templates.State{Mark: "inservice", Word: "Running"}
 	}
 	if c.Life == "down" {
-		held.Metrics, held.Empty = "", "It has forgotten its adapters."
+		held.Metrics = ""
+	}
+	if c.Life == "down" || len(c.Lost) > 0 {
+		held.Empty = "It has forgotten its adapters."
 	}
 	places := 0
 	for k, a := range c.Adapters {
@@ -159,7 +162,7 @@ func setOf(f levers.Fault, menu []levers.Entry) templates.SetFault {
 	}
 	happened := "it has not happened yet"
 	if f.Happened > 0 {
-		happened = "it has happened " + templates.Plural(f.Happened, "time")
+		happened = "it has happened " + times(f.Happened)
 	}
 	out.Often = fmt.Sprintf("For %s, %s; %s.", faultedBy(f), left, happened)
 	return out
@@ -168,6 +171,14 @@ func setOf(f levers.Fault, menu []levers.Entry) templates.SetFault {
 // faultedBy is what a fault is for.
 func faultedBy(f levers.Fault) string { return cmp.Or(f.Resource, "everything") }
 
+// times says how often something happened.
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return templates.Plural(n, "time")
+}
+
 // endedOf tells of a fault how it ended.
 func (h *Handlers) endedOf(f levers.Ended) templates.EndedFault {
 	out := templates.EndedFault{ID: f.ID, Kind: f.Kind, Again: templates.AgainForm{Resource: f.Resource}}
@@ -175,7 +186,7 @@ func (h *Handlers) endedOf(f levers.Ended) templates.EndedFault {
 	if asked > 0 {
 		out.Again.Calls = strconv.Itoa(asked)
 	}
-	happened, at := templates.Plural(f.Happened, "time"), templates.Clock(h.Now(), f.At)
+	happened, at := times(f.Happened), templates.Clock(h.Now(), f.At)
 	switch {
 	case !f.Released:
 		out.What = fmt.Sprintf("on %s happened %s and ended at %s.", faultedBy(f.Fault), happened, at)

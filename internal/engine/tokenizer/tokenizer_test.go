@@ -117,7 +117,7 @@ func TestLongWordsAreNotQuadratic(t *testing.T) {
 	}
 }
 
-// Added tokens that are white space and swallow more of it: looking at a run anew for each of its tokens would take hours.
+// Added tokens that are white space and swallow more of it: looking at a run anew for each of its tokens would take minutes.
 func TestTokensOfWhiteSpaceAreNotQuadratic(t *testing.T) {
 	t.Parallel()
 	for name, added := range map[string]string{
@@ -129,7 +129,7 @@ func TestTokensOfWhiteSpaceAreNotQuadratic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := strings.Repeat(" \t", 1<<20)
+		text := strings.Repeat(" \t", 1<<18)
 		if ids := tok.Encode(text+"ab", false); ids[0] != 3 || ids[len(ids)-1] != 2 {
 			t.Errorf("%s: got %d ids, from %d to %d", name, len(ids), ids[0], ids[len(ids)-1])
 		}

@@ -11,10 +11,10 @@ import (
 // gpt2 is the split pattern that ByteLevel uses when the file gives none.
 const gpt2 = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
-// pattern runs a split pattern on Go's linear-time regexp. Three things of real patterns differ from the engine the files are written for:
-// \s must be Unicode's white space, \p{L} and \p{N} those of a later Unicode, and there is no look-ahead. The only look-ahead that real
-// tokenizers use is that of `\s+(?!\S)|\s+`, so it is taken out and done by hand: white space that is followed by something keeps its last
-// character for the next match.
+// pattern runs a split pattern on Go's linear-time regexp. Three things of real patterns differ from the engine the files are written
+// for: \s must be Unicode's white space, \p{L} and \p{N} those of a later Unicode (other classes are Go's), and there is no look-ahead.
+// The only look-ahead that real tokenizers use is that of `\s+(?!\S)|\s+`, so it is taken out and done by hand: white space that is
+// followed by something keeps its last character for the next match.
 type pattern struct {
 	re    *regexp.Regexp
 	space int // capture group of that alternative, -1 when the pattern has none

@@ -195,7 +195,11 @@ func TestAPatternThatGoTakesOtherwiseIsRefused(t *testing.T) {
 			t.Errorf("%s: got %v, want a refusal of %s", pattern, err, construct)
 		}
 	}
-	for _, pattern := range []string{`\++|\^\$|[\[^$(?+]|[^\]&]{1,3}`, `(?i:'s|'t)|(?:\r\n|\x{85})\p{Lu}`} {
+	for _, pattern := range []string{
+		`\++|\^\$|[\[^$(?+]|[^\]&]{1,3}`, `(?i:'s|'t)|(?:\r\n|\x{85})`,
+		`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`, // Mistral Nemo's
+		"[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*",           // DeepSeek's
+	} {
 		if err := parse(pattern); err != nil {
 			t.Errorf("%s: %v", pattern, err)
 		}

@@ -75,7 +75,8 @@ func (h *Handlers) localView(panel *levers.Panel) templates.Local {
 		{Label: "Pace", Value: now.Pace}, {Label: "Started", Value: templates.Ago(h.Now(), now.Started)},
 	}
 	for i, c := range now.Containers {
-		view.Containers = append(view.Containers, h.heldOf(c, i))
+		answers := slices.ContainsFunc(now.Components, func(base levers.Component) bool { return base.Name == c.Component && base.Held })
+		view.Containers = append(view.Containers, h.heldOf(c, i, answers))
 	}
 	view.Lost = lostOf(now, func(t time.Time) string { return templates.Clock(h.Now(), t) })
 	for _, f := range now.Set {
@@ -87,13 +88,17 @@ func (h *Handlers) localView(panel *levers.Panel) templates.Local {
 	return view
 }
 
-func (h *Handlers) heldOf(c levers.Container, i int) templates.Held {
+// heldOf draws the container at place i of those there are. One that is dead on purpose has answered the platform all the same.
+func (h *Handlers) heldOf(c levers.Container, i int, answers bool) templates.Held {
 	held := templates.Held{
 		ID: "held-" + strconv.Itoa(i), Base: c.Component, Metrics: localPath + "/containers/" + url.PathEscape(c.Component) + "/metrics.txt",
 		Empty: "It has no adapter.",
 	}
 	own := c.Version != ""
 	switch {
+	case !own && !answers:
+		held.State = templates.State{Mark: "failed", Word: "Does not answer"}
+		held.Specs, held.Metrics, held.Empty = []string{"a vLLM of your own"}, "", "What it has is not known."
 	case !own && c.Dead:
 		held.State, held.Specs = templates.State{Mark: "failed", Word: "Answers nothing"}, []string{"SageMaker says InService", "a vLLM of your own"}
 	case !own:

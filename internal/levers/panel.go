@@ -13,8 +13,8 @@ import (
 const every = time.Second
 
 // Panel keeps a picture of the local place, and tells the pages when it changes. Levers may be pulled by others too, so it looks
-// by itself while somebody watches: only the local place's page asks what the containers hold, which a vLLM of the user's own
-// answers, and writes into its log, each time.
+// by itself while somebody watches. What the containers hold is asked for the local place's page only: a vLLM of the user's own
+// may be asked too then, and writes that into its log.
 type Panel struct {
 	*Client
 	hub *live.Hub

@@ -55,14 +55,14 @@ func Open(dir string, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("open base: %w", err)
 	}
 	c := m.config
-	context := c.context
-	if o.MaxContext > 0 && o.MaxContext < context {
-		context = o.MaxContext
+	longest := c.context
+	if o.MaxContext > 0 {
+		longest = min(longest, o.MaxContext)
 	}
 	e := &Engine{
 		options: o, model: m, tokenizer: tokens, template: template,
 		info: Info{
-			Architecture: c.architecture, DType: m.dtype, Context: context, Vocab: c.vocab,
+			Architecture: c.architecture, DType: m.dtype, Context: longest, Vocab: c.vocab,
 			Layers: c.layers, Hidden: c.hidden, Params: m.params, EOS: c.eos,
 		},
 		wake: make(chan struct{}, 1), finished: make(chan struct{}), adapters: map[string]*adapter{},

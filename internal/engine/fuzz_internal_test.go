@@ -104,3 +104,32 @@ func FuzzAdapter(f *testing.F) {
 		mustCompute(t, m, a)
 	})
 }
+
+// FuzzAdapterConfig reads whatever claims to be an adapter's config.
+func FuzzAdapterConfig(f *testing.F) {
+	paths, err := filepath.Glob("testdata/*/adapters/*/adapter_config.json")
+	if err != nil || len(paths) == 0 {
+		f.Fatal(paths, err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte(`{"peft_type":"LORA","r":1,"lora_alpha":1e999,"target_modules":"(a*)*"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := parsePeftConfig(text)
+		if err != nil {
+			if lora.KindOf(err) != lora.Invalid {
+				t.Errorf("got %v", err)
+			}
+			return
+		}
+		c.targets("model.layers.0.self_attn.q_proj")
+		if rank, _, err := c.scale("model.layers.0.self_attn.q_proj"); err == nil && rank <= 0 {
+			t.Errorf("got the rank %d", rank)
+		}
+	})
+}

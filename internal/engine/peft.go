@@ -3,9 +3,10 @@ package engine
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 
 	"loradeck/internal/lora"
@@ -28,11 +29,7 @@ func (m *model) readAdapter(name, dir string, maxRank int) (*adapter, error) {
 	if err != nil {
 		return nil, err
 	}
-	modules := make([]string, 0, len(pairs))
-	for module := range pairs {
-		modules = append(modules, module)
-	}
-	sort.Strings(modules)
+	modules := slices.Sorted(maps.Keys(pairs))
 	if err := m.checkTargets(c, pairs); err != nil {
 		return nil, err
 	}

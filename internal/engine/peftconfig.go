@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -125,12 +125,7 @@ func refuseFeatures(f *fields) error {
 		return err
 	}
 	known := []string{"peft_type", "bias", "task_type", "init_lora_weights", "r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "target_modules", "layers_to_transform"}
-	var names []string
-	for name := range f.raw {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(f.raw)) {
 		if harmless[name] || slices.Contains(known, name) || empty(f.raw[name]) {
 			continue
 		}

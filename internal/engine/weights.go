@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 
 	"loradeck/internal/engine/kernel"
@@ -42,12 +42,7 @@ func openWeights(dir string) (_ *weights, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var shards []string
-	for _, shard := range index {
-		shards = append(shards, shard)
-	}
-	sort.Strings(shards)
-	for _, shard := range slices.Compact(shards) {
+	for _, shard := range slices.Compact(slices.Sorted(maps.Values(index))) {
 		if shard != filepath.Base(shard) || shard == ".." {
 			return nil, lora.Errorf(lora.Invalid, "model.safetensors.index.json names the file %q outside the folder.", shard)
 		}
@@ -189,6 +184,6 @@ func (w *weights) refuseRest(tied bool) error {
 	if len(rest) == 0 {
 		return nil
 	}
-	sort.Strings(rest)
+	slices.Sort(rest)
 	return lora.Errorf(lora.Invalid, "The weights hold %d tensors that this architecture does not use, the first is %s.", len(rest), rest[0])
 }

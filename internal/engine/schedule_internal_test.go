@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -75,34 +74,6 @@ func TestAStepScoresNoMoreOfPromptsThanItsMemoryAllows(t *testing.T) {
 	if s.plan(); s.running[0].share != 1 {
 		t.Errorf("the oldest prompt gets %d tokens of a vocabulary that fills the step, want 1", s.running[0].share)
 	}
-}
-
-func FuzzAdapterConfig(f *testing.F) {
-	paths, err := filepath.Glob("testdata/*/adapters/*/adapter_config.json")
-	if err != nil || len(paths) == 0 {
-		f.Fatal(paths, err)
-	}
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
-	}
-	f.Add([]byte(`{"peft_type":"LORA","r":1,"lora_alpha":1e999,"target_modules":"(a*)*"}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		c, err := parsePeftConfig(text)
-		if err != nil {
-			if lora.KindOf(err) != lora.Invalid {
-				t.Errorf("got %v", err)
-			}
-			return
-		}
-		c.targets("model.layers.0.self_attn.q_proj")
-		if rank, _, err := c.scale("model.layers.0.self_attn.q_proj"); err == nil && rank <= 0 {
-			t.Errorf("got the rank %d", rank)
-		}
-	})
 }
 
 func TestABugInAStepEndsTheEngineAndNotTheProcess(t *testing.T) {

@@ -42,6 +42,9 @@ type Engine struct {
 // template where there are any — and starts the engine. What it cannot run is refused with a sentence. Close it when done.
 func Open(dir string, o Options) (*Engine, error) {
 	o = o.withDefaults()
+	if err := checkFiles(dir, "config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"); err != nil {
+		return nil, fmt.Errorf("open base: %w", err)
+	}
 	tokens, err := tokenizer.Open(filepath.Join(dir, "tokenizer.json"))
 	if err != nil {
 		return nil, fmt.Errorf("open base: %w", err)

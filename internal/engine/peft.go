@@ -16,6 +16,9 @@ import (
 // readAdapter reads a PEFT directory and decodes it as peft would apply it to m. Nothing is read of the values before every
 // name and shape has been checked, so the size of what is read is bounded by the base and maxRank.
 func (m *model) readAdapter(name, dir string, maxRank int) (*adapter, error) {
+	if err := checkFiles(dir, "adapter_config.json"); err != nil {
+		return nil, err
+	}
 	c, err := readPeftConfig(dir)
 	if err != nil {
 		return nil, err

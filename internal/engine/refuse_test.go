@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -146,6 +147,28 @@ func TestMissingAndDamagedFilesAreNamed(t *testing.T) {
 		if _, err := engine.Open(dir, engine.Options{Threads: 1}); lora.KindOf(err) != lora.Invalid || !strings.Contains(lora.Message(err), says) {
 			t.Errorf("index %s: got %q", text, lora.Message(err))
 		}
+	}
+}
+
+func TestAnEndlessFileIsRefused(t *testing.T) {
+	t.Parallel()
+	endless := func(dir, name string) {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.RemoveAll(path), os.Symlink("/dev/zero", path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"} {
+		dir := copyOf(t, "llama", nil)
+		endless(dir, name)
+		if _, err := engine.Open(dir, engine.Options{Threads: 1}); lora.KindOf(err) != lora.Invalid || !strings.Contains(lora.Message(err), name) {
+			t.Errorf("%s: got %q", name, lora.Message(err))
+		}
+	}
+	e, dir := openTest(t, copyOf(t, "llama", nil), engine.Options{Threads: 1}), t.TempDir()
+	endless(dir, "adapter_config.json")
+	if err := e.LoadAdapter(t.Context(), "x", dir); lora.KindOf(err) != lora.Invalid || !strings.Contains(lora.Message(err), "adapter_config.json") {
+		t.Errorf("adapter_config.json: got %q", lora.Message(err))
 	}
 }
 

@@ -17,8 +17,8 @@ type chatRequest struct {
 	streaming streaming
 }
 
-func chatSchema() schema {
-	return shared(schema{
+func chatSchema(d dialect) schema {
+	return shared(d, schema{
 		"messages": {anything, true}, "logprobs": {boolean, false}, "top_logprobs": {integer, false},
 		"max_completion_tokens": {integer, false}, "n": {integer, false}, "tools": {anything, false},
 		"tool_choice": {anything, false}, "reasoning_effort": {text, false}, "include_reasoning": {boolean, true},
@@ -29,11 +29,14 @@ func chatSchema() schema {
 }
 
 // readChat fits body to the chat schema; fault says why it does not.
-func readChat(body *object) (chatRequest, string) {
+func readChat(body *object, d dialect) (chatRequest, string) {
 	if !body.has("messages") {
 		return chatRequest{}, "messages is missing"
 	}
-	v, bad := chatSchema().read(body)
+	if badSalted(body) {
+		return chatRequest{}, badSalt
+	}
+	v, bad := chatSchema(d).read(body)
 	if bad != "" {
 		return chatRequest{}, bad + " is not valid"
 	}

@@ -13,19 +13,22 @@ type completionRequest struct {
 	nullLimit bool // max_tokens was given as null
 }
 
-func completionSchema() schema {
-	return shared(schema{
+func completionSchema(d dialect) schema {
+	return shared(d, schema{
 		"prompt": {anything, false}, "prompt_embeds": {anything, false}, "echo": {boolean, false}, "logprobs": {integer, false},
 		"n": {integer, true}, "suffix": {text, false},
 	})
 }
 
 // readCompletion fits body to the completion schema; fault says why it does not.
-func readCompletion(body *object) (completionRequest, string) {
+func readCompletion(body *object, d dialect) (completionRequest, string) {
 	if prompt := body.get("prompt"); (prompt == nil || prompt == any("")) && !truthy(body.get("prompt_embeds")) {
 		return completionRequest{}, noPrompt
 	}
-	v, bad := completionSchema().read(body)
+	if badSalted(body) {
+		return completionRequest{}, badSalt
+	}
+	v, bad := completionSchema(d).read(body)
 	if bad != "" {
 		return completionRequest{}, bad + " is not valid"
 	}

@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (c *Container) invocations(w http.ResponseWriter, r *http.Request) {
 	if id := r.Header.Get(adapterHeader); id != "" {
 		fields.set("model", id)
 	}
-	chat, fault := readChat(fields)
+	chat, fault := readChat(fields, c.dialect)
 	if fault == "" {
 		c.chat(w, r, chat)
 		return
@@ -61,7 +62,7 @@ func (c *Container) invocations(w http.ResponseWriter, r *http.Request) {
 	if c.refuseReason(w, fault, fields) {
 		return
 	}
-	completion, fault := readCompletion(fields)
+	completion, fault := readCompletion(fields, c.dialect)
 	if fault == "" {
 		c.completion(w, r, completion)
 		return
@@ -109,6 +110,7 @@ const (
 	badLogprobs   = "`logprobs` must be a positive value."
 	badTop        = "`top_logprobs` must be a positive value or -1."
 	badScores     = "`prompt_logprobs` must be a positive value or -1."
+	badSalt       = "Parameter 'cache_salt' must be a non-empty string if provided."
 )
 
 // fieldOf gives the field a reason is about, "" for a reason that is not passed on, and whether the field's value is told.
@@ -122,6 +124,8 @@ func fieldOf(fault string) (field string, telling bool) {
 		return "top_logprobs", false
 	case noScoreStream:
 		return "prompt_logprobs", false
+	case badSalt:
+		return "cache_salt", false
 	case badLogprobs:
 		return "logprobs", true
 	case badTop:
@@ -148,7 +152,7 @@ func (c *Container) v1Completions(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	request, fault := readCompletion(fields)
+	request, fault := readCompletion(fields, c.dialect)
 	if fault != "" {
 		c.refuseV1(w, fault, fields)
 		return
@@ -161,7 +165,7 @@ func (c *Container) v1Chat(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	request, fault := readChat(fields)
+	request, fault := readChat(fields, c.dialect)
 	if fault != "" {
 		c.refuseV1(w, fault, fields)
 		return
@@ -219,12 +223,12 @@ func (c *Container) noModel(name string) *refusal {
 	return &refusal{param: "model", status: http.StatusNotFound, kind: "NotFoundError", message: words}
 }
 
-// shared are the fields that chat and completion have in common (vLLM 0.11.2, request schemas).
-func shared(more schema) schema {
+// shared are the fields that chat and completion have in common (vLLM's request schemas; those of 0.27.1 and 0.32.0 were asked).
+func shared(d dialect, more schema) schema {
 	out := schema{
 		"model": {text, false}, "frequency_penalty": {decimal, false}, "presence_penalty": {decimal, false},
 		"max_tokens": {integer, false}, "seed": {integer, false}, "stop": {texts, false}, "stream": {boolean, false},
-		"temperature": {decimal, false}, "top_p": {decimal, false}, "user": {text, false}, "best_of": {integer, false},
+		"temperature": {decimal, false}, "top_p": {decimal, false}, "user": {text, false},
 		"use_beam_search": {boolean, true}, "top_k": {integer, false}, "min_p": {decimal, false},
 		"repetition_penalty": {decimal, false}, "length_penalty": {decimal, true}, "stop_token_ids": {integerList, false},
 		"include_stop_str_in_output": {boolean, true}, "ignore_eos": {boolean, true}, "min_tokens": {integer, true},
@@ -233,14 +237,23 @@ func shared(more schema) schema {
 		"prompt_logprobs": {integer, false}, "add_special_tokens": {boolean, true}, "priority": {integer, true},
 		"request_id": {text, true}, "return_tokens_as_token_ids": {boolean, false}, "return_token_ids": {boolean, false},
 		"cache_salt": {text, false}, "logit_bias": {decimals, false}, "response_format": {anything, false},
-		"structured_outputs": {anything, false}, "guided_json": {anything, false}, "guided_regex": {text, false},
-		"guided_choice": {textList, false}, "guided_grammar": {text, false}, "structural_tag": {text, false},
-		"logits_processors": {anything, false}, "stream_options": {anything, false},
+		"structured_outputs": {anything, false}, "stream_options": {anything, false},
 	}
-	for key, field := range more {
-		out[key] = field
+	maps.Copy(out, more)
+	if !d.fewerFields {
+		maps.Copy(out, schema{
+			"best_of": {integer, false}, "logits_processors": {anything, false}, "guided_json": {anything, false}, "guided_regex": {text, false},
+			"guided_choice": {textList, false}, "guided_grammar": {text, false}, "structural_tag": {text, false},
+		})
 	}
 	return out
+}
+
+// badSalted reports whether a body has a cache_salt that vLLM does not take.
+func badSalted(body *object) bool {
+	value := body.get("cache_salt")
+	salt, isText := value.(string)
+	return value != nil && (!isText || salt == "")
 }
 
 // streaming is how an answer is to be sent.
@@ -291,14 +304,11 @@ func beyond(v values) string {
 		name string
 	}{
 		{v.flag("use_beam_search"), "beam search"},
-		{v.integer("best_of", 0) > v.integer("n", 1), "best_of"},
 		{len(v.texts("bad_words")) > 0, "bad_words"},
 		{object != nil && object.get("type") != any("text"), "response_format"},
 		{slices.ContainsFunc([]string{"structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structural_tag"}, v.has), "structured output"},
-		{truthy(v["logits_processors"]), "logits_processors"},
 		{v.has("truncate_prompt_tokens"), "truncate_prompt_tokens"},
 		{v.has("skip_special_tokens") && !v.flag("skip_special_tokens"), "skip_special_tokens: false"},
-		{v.integer("priority", 0) != 0, "priority"},
 	}
 	for _, one := range asked {
 		if one.is {

@@ -165,6 +165,7 @@ func TestStopTokenIsNamedAndStopStringPutBack(t *testing.T) {
 		`{"messages":[{"role":"user","content":"x"}],"prompt":5,"max_tokens":1}`:       `"object":"chat.completion"`,
 		`{"prompt":[[1,2],[3]],"max_tokens":1}`:                                        `"usage":{"prompt_tokens":3,`,
 		`{"prompt":"x","max_tokens":1,"response_format":{"type":"text"}}`:              `"text":" a"`,
+		`{"prompt":"x","max_tokens":1,"priority":1}`:                                   `"text":" a"`,
 	} {
 		got := ask(t, &double{script: says(" a", " b", " c")}, body)
 		if got.Status != 200 || !strings.Contains(got.Body, want) {
@@ -180,7 +181,6 @@ func TestWhatIsNotDoneHereIsSaid(t *testing.T) {
 		`{"prompt":"x","response_format":{"type":"json_object"}}`:    "response_format",
 		`{"prompt":"x","guided_regex":"a"}`:                          "structured output",
 		`{"prompt":"x","n":1000000000,"temperature":1}`:              "more than 4096 answers in one invocation",
-		`{"prompt":"x","best_of":3}`:                                 "best_of",
 		`{"prompt":"x","skip_special_tokens":false}`:                 "skip_special_tokens: false",
 		chat + `"tools":[{"type":"function"}],"tool_choice":"none"}`: "tools",
 		chat + `"chat_template_kwargs":{"a":1}}`:                     "chat_template_kwargs",
@@ -200,6 +200,12 @@ func TestNumbersAreRefusedInVLLMsWords(t *testing.T) {
 		`{"prompt":"x","min_tokens":9,"max_tokens":3}`:                      "min_tokens must be less than or equal to max_tokens=3, got 9.",
 		`{"prompt":"x","stop":[""]}`:                                        "stop cannot contain an empty string.",
 		`{"prompt":"x","n":2,"temperature":0}`:                              "n must be 1 when using greedy sampling, got 2.",
+		`{"prompt":"x","best_of":3}`:                                        "vLLM V1 does not yet support best_of.",
+		`{"prompt":"x","best_of":3,"stream":true}`:                          "best_of must equal n to use output_kind=DELTA",
+		`{"prompt":"x","best_of":3,"temperature":0}`:                        "n must be 1 when using greedy sampling, got 3.",
+		`{"prompt":"x","best_of":0}`:                                        "best_of must be at least 1, got 0",
+		`{"prompt":"x","logits_processors":["p"]}`:                          "The `logits_processors` argument is not supported by this server. See --logits-processor-pattern engine argument for more information.",
+		`{"prompt":"x","cache_salt":""}`:                                    noHandler,
 		`{"prompt":"x","presence_penalty":3}`:                               "presence_penalty must be in [-2, 2], got 3.0.",
 		`{"prompt":"x","frequency_penalty":-2.5}`:                           "frequency_penalty must be in [-2, 2], got -2.5.",
 		`{"prompt":"x","repetition_penalty":0}`:                             "repetition_penalty must be greater than zero, got 0.0.",
@@ -227,6 +233,30 @@ func TestNumbersAreRefusedInVLLMsWords(t *testing.T) {
 		got := ask(t, &double{script: says(" a")}, body)
 		if got.Status != 400 || !strings.Contains(got.Body, string(compact(want))) {
 			t.Errorf("%s: got %d %s, want %s", body, got.Status, got.Body, want)
+		}
+	}
+}
+
+// TestFieldsThatAreNoMoreArePassedOver has what the request schemas of 0.27.1 and 0.32.0 say to these bodies.
+func TestFieldsThatAreNoMoreArePassedOver(t *testing.T) {
+	t.Parallel()
+	const salt = `"message":"Parameter 'cache_salt' must be a non-empty string if provided. (parameter=cache_salt)"`
+	for _, version := range []string{"0.27.1", "0.32.0"} {
+		server := httptest.NewServer(startVersion(t, version, unpackData(t), (&double{script: says(" a")}).opener, nil))
+		defer server.Close()
+		for _, field := range []string{
+			`"best_of":3`, `"best_of":"many"`, `"guided_json":{}`, `"guided_regex":5`, `"guided_choice":["a"]`, `"guided_grammar":"x"`,
+			`"structural_tag":"x"`, `"logits_processors":["p"]`, `"priority":1`, `"cache_salt":"x"`, `"cache_salt":""`, `"cache_salt":5`,
+		} {
+			want := `" a"`
+			if strings.HasSuffix(field, `""`) || strings.HasSuffix(field, `salt":5`) {
+				want = salt
+			}
+			for _, body := range []string{`{"prompt":"x",` + field + `}`, `{"messages":[{"role":"user","content":"x"}],` + field + `}`} {
+				if got := post(t, server.URL, "/invocations", "", body); !strings.Contains(got.Body, want) {
+					t.Errorf("%s, %s: got %d %s, want %s", version, body, got.Status, got.Body, want)
+				}
+			}
 		}
 	}
 }

@@ -30,6 +30,9 @@ const mostLogprobs = 20
 // the client set, nil for none.
 func (c *Container) request(x *exchange, adapter string, tokens []int, wanted *int64) (Request, *refusal) {
 	v, p := x.fields, c.numbers(x.fields, len(tokens), wanted)
+	if truthy(v["logits_processors"]) {
+		return Request{}, badRequest("The `logits_processors` argument is not supported by this server. See --logits-processor-pattern engine argument for more information.")
+	}
 	bias, refused := readBias(v)
 	if refused == nil {
 		refused = p.judge(v)
@@ -39,6 +42,9 @@ func (c *Container) request(x *exchange, adapter string, tokens []int, wanted *i
 	}
 	if refused == nil {
 		refused = c.judgeTokens(v, tokens, bias)
+	}
+	if refused == nil && v.integer("best_of", 1) > 1 {
+		refused = badRequest("vLLM V1 does not yet support best_of.")
 	}
 	if refused != nil {
 		return Request{}, refused
@@ -191,6 +197,8 @@ func (p numbers) judge(v values) *refusal {
 		return badRequest("best_of must be greater than or equal to n, got n=%d and best_of=%d.", p.n, best)
 	case p.n < 1:
 		return badRequest("n must be at least 1, got %d.", p.n)
+	case v.has("best_of") && best < 1:
+		return badRequest("best_of must be at least 1, got %d", best)
 	case !between("presence_penalty", -2, 2):
 		return badRequest("presence_penalty must be in [-2, 2], got %s.", floatText(v.number("presence_penalty", 0)))
 	case !between("frequency_penalty", -2, 2):
@@ -213,8 +221,10 @@ func (p numbers) judge(v values) *refusal {
 		return badRequest("min_tokens must be less than or equal to max_tokens=%d, got %d.", p.maxTokens, p.minTokens)
 	case slices.Contains(v.texts("stop"), ""):
 		return badRequest("stop cannot contain an empty string.")
-	case p.temperature < greedyBelow && p.n > 1:
-		return badRequest("n must be 1 when using greedy sampling, got %d.", p.n)
+	case v.has("best_of") && best != p.n && v.flag("stream"):
+		return badRequest("best_of must equal n to use output_kind=DELTA")
+	case p.temperature < greedyBelow && max(p.n, best) > 1:
+		return badRequest("n must be 1 when using greedy sampling, got %d.", max(p.n, best))
 	}
 	return nil
 }

@@ -51,7 +51,8 @@ func (m *mortal) revive(ctx context.Context) error {
 	return nil
 }
 
-// die ends the engine and everything that it computes; false when it is dead already.
+// die ends the engine and everything that it computes; false when it is dead already. It waits for the generations only, which end
+// at once: what they have made is put down where no client keeps them.
 func (m *mortal) die() (died bool, err error) {
 	m.mu.Lock()
 	if m.life != alive {

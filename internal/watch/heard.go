@@ -15,36 +15,41 @@ import (
 // the service goes on saying InService (facts §2.1, recordings, crash-and-restart.json), so answers alone tell of it. What one says is
 // stored with its time, and proofs that are not newer no longer count. Other errors are no news.
 func (w *Watcher) Heard(ctx context.Context, base, component string, answer error) {
-	said, isModel := cloud.AsModelError(answer)
-	if !isModel {
-		return
-	}
-	at := db.Millis(time.Now()) // before anything is asked: what is answered later may be sound again
-	var news func(q *db.Queries) error
-	var err error
-	switch id := w.place.Identity().ID; {
-	case said.Died():
-		news = func(q *db.Queries) error {
-			return q.SetEngineDied(ctx, db.SetEngineDiedParams{At: at, PlaceID: id, Name: base})
-		}
-	case said.Unknown() && component != base:
-		var who string
-		if who, err = w.forgetful(ctx, base, component); who != "" {
-			news = func(q *db.Queries) error {
-				return q.SetAdaptersForgotten(ctx, db.SetAdaptersForgottenParams{At: at, PlaceID: id, Name: who})
-			}
-		}
-	}
-	if err == nil && news != nil {
-		err = w.db.Write(ctx, news)
-	}
+	news, err := w.hear(ctx, base, component, answer)
 	if err != nil {
-		w.log.WarnContext(ctx, "what an answer says of an engine could not be stored", "component", component, "err", err)
-		return
+		w.log.WarnContext(ctx, "what an answer says of an engine could not be stored", "base", base, "component", component, "err", err)
 	}
-	if news != nil {
+	if news {
+		w.log.WarnContext(ctx, "an engine started anew, and earlier proofs no longer count", "base", base, "component", component)
 		w.hub.Changed(live.Deck)
 	}
+}
+
+// hear stores what an answer says of its engine, and reports whether it said anything.
+func (w *Watcher) hear(ctx context.Context, base, component string, answer error) (news bool, err error) {
+	said, isModel := cloud.AsModelError(answer)
+	if !isModel {
+		return false, nil
+	}
+	at, place := db.Millis(time.Now()), w.place.Identity().ID // before anything is asked: what is answered later may be sound again
+	keep := context.WithoutCancel(ctx)                        // it stays true when whoever asked has gone
+	switch {
+	case said.Died():
+		err = w.db.Write(keep, func(q *db.Queries) error {
+			return q.SetEngineDied(keep, db.SetEngineDiedParams{At: at, PlaceID: place, Name: base})
+		})
+		return err == nil, err
+	case said.Unknown() && component != base:
+		who, err := w.forgetful(ctx, base, component)
+		if err != nil || who == "" {
+			return false, err
+		}
+		err = w.db.Write(keep, func(q *db.Queries) error {
+			return q.SetAdaptersForgotten(keep, db.SetAdaptersForgottenParams{At: at, PlaceID: place, Name: who})
+		})
+		return err == nil, err
+	}
+	return false, nil
 }
 
 // forgetful names the component that a "does not exist" is news of, "" when it is of none. Of an adapter whose proof counts, with it and

@@ -83,7 +83,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err = s.migrate(ctx); err != nil {
 		return err
 	}
-	s.objects, err = s3.Open(ctx, filepath.Join(s.config.Dir, "s3"), s3.Region(s.config.Region), s3.Log(s.config.Log), s3.Secrets(map[string]string{exampleKey: exampleKey}))
+	s.objects, err = s3.Open(ctx, filepath.Join(s.config.Dir, "s3"), s3.Region(s.config.Region), s3.Account(s.config.Account), s3.Log(s.config.Log), s3.Secrets(map[string]string{exampleKey: exampleKey}))
 	if err != nil {
 		return err
 	}

@@ -188,6 +188,8 @@ class S3(unittest.TestCase):
         with self.assertRaises(s3.exceptions.NoSuchBucket):
             s3.list_objects_v2(Bucket="no-such-bucket")
         self.refused("SignatureDoesNotMatch", connect("other").list_objects_v2)
+        s3.list_objects_v2(Bucket=BUCKET, ExpectedBucketOwner="123456789012")
+        self.refused("AccessDenied", s3.list_objects_v2, ExpectedBucketOwner="999999999999")
 
     def test_every_listing_in_every_form(self):
         for key in ("forms/a b", "forms/c/1", "forms/c/2", "forms/d"):

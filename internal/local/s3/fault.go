@@ -67,6 +67,7 @@ var (
 	errInternal               = newFault("InternalError", 500, "We encountered an internal error. Please try again.")
 	errDiskFull               = errInternal.saying("The disk that the local platform keeps objects on is full. Free some space and send the request again.")
 	errInvalidArgument        = newFault("InvalidArgument", 400, "Invalid Argument")
+	errInvalidBucketOwner     = newFault("InvalidBucketOwnerAWSAccountID", 400, "The value of the expected bucket owner parameter must be an AWS account ID.")
 	errInvalidBucketName      = newFault("InvalidBucketName", 400, "The specified bucket is not valid.")
 	errInvalidChunkSize       = newFault("InvalidChunkSizeError", 403, "Only the last chunk is allowed to have a size less than 8192 bytes")
 	errInvalidDigest          = newFault("InvalidDigest", 400, "The Content-MD5 you specified was invalid.")

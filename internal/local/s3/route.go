@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -72,7 +73,27 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) error {
 	case !utf8.ValidString(t.key):
 		return errInvalidURI
 	}
+	if err := s.checkOwner(r.Header); err != nil {
+		return err
+	}
 	return do(w, r, t)
+}
+
+// accountID is what AWS takes for the number of an account.
+var accountID = regexp.MustCompile(`^[0-9]{12}$`)
+
+// checkOwner refuses a request that expects a bucket, or the one it copies from, to be another account's.
+func (s *Store) checkOwner(h http.Header) error {
+	for _, name := range []string{"x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"} {
+		switch expected := h.Get(name); {
+		case expected == "":
+		case !accountID.MatchString(expected):
+			return errInvalidBucketOwner
+		case s.owner != "" && expected != s.owner:
+			return errAccessDenied
+		}
+	}
+	return nil
 }
 
 // preflight refuses a browser's question whether a page of another site may send a request, as S3 does for a bucket without

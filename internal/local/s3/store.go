@@ -32,6 +32,7 @@ type Store struct {
 	index  index
 	files  *files
 	region string
+	owner  string // the account that all buckets belong to; "" is any
 	log    *slog.Logger
 	unlock func() error
 
@@ -43,6 +44,9 @@ type Option func(*Store)
 
 // Region names the region that all buckets are in; without it they are in us-east-1.
 func Region(name string) Option { return func(s *Store) { s.region = name } }
+
+// Account names the account that all buckets belong to: requests that expect another owner are refused. Without it none is.
+func Account(id string) Option { return func(s *Store) { s.owner = id } }
 
 // Log takes what the store has to say: internal errors and files that could not be removed. Without it nobody hears them.
 func Log(log *slog.Logger) Option { return func(s *Store) { s.log = log } }

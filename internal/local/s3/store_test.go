@@ -353,6 +353,39 @@ func TestOpenSweepsWhatACrashLeft(t *testing.T) {
 	}
 }
 
+func TestBucketsBelongToTheAccount(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	client := newClient(t, openStore(t, t.TempDir(), s3.Account("123456789012")), false)
+	if _, err := client.CreateBucket(ctx, &awss3.CreateBucketInput{Bucket: aws.String(bucket)}); err != nil {
+		t.Fatal(err)
+	}
+	for account, want := range map[string]string{"123456789012": "", "999999999999": "AccessDenied", "somebody": "InvalidBucketOwnerAWSAccountID"} {
+		calls := map[string]func() error{
+			"put": func() error {
+				_, err := client.PutObject(ctx, &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), Body: strings.NewReader("x"), ExpectedBucketOwner: &account})
+				return err
+			},
+			"list": func() error {
+				_, err := client.ListObjectsV2(ctx, &awss3.ListObjectsV2Input{Bucket: aws.String(bucket), ExpectedBucketOwner: &account})
+				return err
+			},
+			"copy": func() error {
+				put(t, client, "from", "x")
+				_, err := client.CopyObject(ctx, &awss3.CopyObjectInput{Bucket: aws.String(bucket), Key: aws.String("to"), CopySource: aws.String(bucket + "/from"), ExpectedSourceBucketOwner: &account})
+				return err
+			},
+		}
+		for name, call := range calls {
+			if err := call(); want != "" {
+				wantCode(t, err, want)
+			} else if err != nil {
+				t.Errorf("%s for the owner: %v", name, err)
+			}
+		}
+	}
+}
+
 func TestBucketsFollowTheRegion(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -3,7 +3,9 @@ package s3
 import (
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/xml"
+	"hash/crc32"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -138,11 +140,23 @@ func listStart(query url.Values) (string, error) {
 	if token == "" {
 		return behind(query.Get("start-after")), nil
 	}
+	return readToken(token)
+}
+
+// newToken gives a continuation token for the lowest key not yet looked at: opaque to clients, with a sum that tells it from what
+// they make up.
+func newToken(next string) string {
+	raw := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(next)))
+	return base64.RawURLEncoding.EncodeToString(append(raw, next...))
+}
+
+// readToken gives the key that newToken was given.
+func readToken(token string) (string, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
+	if err != nil || len(raw) < 4 || binary.BigEndian.Uint32(raw) != crc32.ChecksumIEEE(raw[4:]) {
 		return "", errInvalidArgument.saying("The continuation token provided is incorrect")
 	}
-	return string(raw), nil
+	return string(raw[4:]), nil
 }
 
 // behind gives the lowest key above key, and the lowest of all for "".
@@ -191,7 +205,7 @@ func (l listing) document(bucket string, query url.Values, most int, encode func
 		count := l.count()
 		d.KeyCount = &count
 		if d.IsTruncated {
-			d.NextContinuationToken = base64.RawURLEncoding.EncodeToString([]byte(l.next))
+			d.NextContinuationToken = newToken(l.next)
 		}
 	} else {
 		owned = true

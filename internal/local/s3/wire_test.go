@@ -91,6 +91,7 @@ func TestBadRequestsGetS3sErrors(t *testing.T) {
 		{"no attribute", "GET", "/endpoints/there?attributes", "", nil, 400, "InvalidRequest"},
 		{"max-keys", "GET", "/endpoints?list-type=2&max-keys=-1", "", nil, 400, "InvalidArgument"},
 		{"token", "GET", "/endpoints?list-type=2&continuation-token=%21", "", nil, 400, "InvalidArgument"},
+		{"made-up token", "GET", "/endpoints?list-type=2&continuation-token=dGhlcmU", "", nil, 400, "InvalidArgument"},
 		{"owner that is no account", "HEAD", "/endpoints", "", []string{"x-amz-expected-bucket-owner", "me"}, 400, ""},
 		{"encoding", "GET", "/endpoints?list-type=2&encoding-type=x", "", nil, 400, "InvalidArgument"},
 		{"part number 0", "PUT", "/endpoints/k?uploadId=x&partNumber=0", "x", nil, 400, "InvalidArgument"},

@@ -76,6 +76,11 @@ func (e *ModelError) Sentence() string {
 // group by the base's name (facts §2.4).
 const lookAtBase = "Ask the base alone: if it answers, the adapter is the cause. The reason is in the log of the base's container, on AWS the log group /aws/sagemaker/InferenceComponents/ and the base's name."
 
+// dead is the error of an answer that says that the engine has died.
+func (e *ModelError) dead(doing string) error {
+	return lora.Wrap(fmt.Errorf("%s: %w", doing, e), lora.Unavailable, "The engine of the model's server has died (%d: %s). It is started again and has then forgotten its adapters: remove them and deploy them again.", e.Status, e.Said())
+}
+
 // translate turns an error of the SDK into a lora.Error. Doing is what was tried, as "describe component x".
 func translate(err error, doing string) error {
 	if err == nil {
@@ -98,7 +103,7 @@ func translate(err error, doing string) error {
 		case answer.Status == 0:
 			return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), lora.Unavailable, "The model's server gave no answer. AWS says: %s. Try again in a moment; if it stays so, look at the log of the base's container.", answer.Said())
 		case answer.Died():
-			return lora.Wrap(fmt.Errorf("%s: %w", doing, answer), lora.Unavailable, "The engine of the model's server has died (%d: %s). It is started again and has then forgotten its adapters: remove them and deploy them again.", answer.Status, answer.Said())
+			return answer.dead(doing)
 		case answer.Unknown():
 			kind, next = lora.NotFound, " The adapter was refused when it was loaded, or the engine has started anew since and forgotten it: look at the base's log, then remove the adapter and deploy it again."
 		case answer.Status == 404:

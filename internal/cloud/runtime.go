@@ -252,6 +252,9 @@ func readDelta(data []byte) (Delta, error) {
 	}
 	if len(chunk.Error) > 0 && string(chunk.Error) != "null" {
 		answer := &ModelError{Status: 500, Message: string(data)}
+		if answer.Died() {
+			return Delta{}, answer.dead("stream")
+		}
 		return Delta{}, lora.Wrap(answer, lora.Unavailable, "The model's server broke off: %s. %s", answer.Said(), lookAtBase)
 	}
 	delta := Delta{Usage: chunk.Usage}

@@ -81,8 +81,12 @@ func TestAStreamThatEndsEarlyIsAnError(t *testing.T) {
 func TestAnErrorWithinAStreamIsTold(t *testing.T) {
 	t.Parallel()
 	_, _, _, err := readAll(t, pieces("data: {\"error\":{\"message\":\"the engine died\",\"code\":500}}\n\n", wire))
-	if answer, ok := AsModelError(err); !ok || answer.Said() != "the engine died" {
+	if answer, ok := AsModelError(err); !ok || answer.Said() != "the engine died" || !strings.Contains(lora.Message(err), "Ask the base alone") {
 		t.Errorf("got %v", err)
+	}
+	_, _, _, err = readAll(t, pieces("data: {\"error\":{\"message\":\"EngineCore encountered an issue.\",\"code\":500}}\n\n"))
+	if answer, ok := AsModelError(err); !ok || !answer.Died() || !strings.Contains(lora.Message(err), "forgotten its adapters") {
+		t.Errorf("a death within a stream: got %v", err)
 	}
 	if _, _, _, err := readAll(t, pieces("data: <html>\n\n")); lora.KindOf(err) != lora.Invalid {
 		t.Errorf("no JSON: got %v", err)

@@ -12,7 +12,7 @@ import (
 )
 
 // TestBrowserAnEngineThatDiedIsNoLongerCalledProven kills the engine under a comparison and goes the way back: what was proven is said
-// to be no more, proving it again says that the container has forgotten it, and deployed anew it is proven.
+// to be no more, proving it again says that the container has forgotten it, and redeployed it is proven.
 func TestBrowserAnEngineThatDiedIsNoLongerCalledProven(t *testing.T) {
 	p := startProcess(t)
 	b := openTab(t)
@@ -45,11 +45,13 @@ func TestBrowserAnEngineThatDiedIsNoLongerCalledProven(t *testing.T) {
 	other.shows(other.heading("Prove pirate v1"))
 	other.reads(other.Locator("#job [role=status]"), "Failed at step 1 of 1", toEnd)
 	other.reads(other.Locator("#job"), "remove the adapter and deploy it again")
-	other.click(other.link("Remove pirate v1"))
-	other.click(other.button("Remove pirate v1"))
-	other.reads(other.Locator("#job [role=status]"), "Done", toEnd)
-	other.open(p.url)
-	deploy(other, "pirate")
+	other.click(other.link("Redeploy pirate v1"))
+	other.shows(other.heading("Redeploy pirate v1?"))
+	axe(other)
+	other.photograph("redeploy-1280-light")
+	other.click(other.button("Redeploy pirate v1"))
+	other.shows(other.heading("Deploy pirate v1"))
+	other.reads(other.Locator("#job [role=status]"), "Proven", toEnd)
 	other.open(p.url)
 	must(t, expect().Locator(proven).ToHaveCount(1))
 	b.open(p.url + "/jobs/1")

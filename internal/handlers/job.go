@@ -243,6 +243,9 @@ func failureOf(r record) *templates.Failure {
 			f.Now += " No copy of its base runs, so it does not answer: scale the base up before you ask it."
 		default:
 			f.Next = append(f.Next, templates.Link{Href: playgroundPath(r.job.PlaceID, r.deployment.BaseName, r.component.Name), Text: "Compare it with the base"})
+			if step.Name == lora.StepProve {
+				f.Next = append(f.Next, templates.Link{Href: redeployPath(r.deployment.ID), Text: "Redeploy " + r.label()})
+			}
 		}
 	}
 	if r.deployment.EndedAt == nil {

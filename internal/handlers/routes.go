@@ -17,6 +17,8 @@ func (h *Handlers) routes() {
 	e.GET("/remove", h.askRemove)
 	e.POST("/remove", h.remove)
 	e.POST("/deployments/:id/prove", h.proveAgain)
+	e.GET("/deployments/:id/redeploy", h.askRedeploy)
+	e.POST("/deployments/:id/redeploy", h.redeploy)
 
 	e.GET(localPath, h.local)
 	e.POST(localPath+"/faults", h.setFault)

@@ -119,3 +119,39 @@ func TestProvingAgainLeadsToItsJobAndFromTheOldProofToTheNew(t *testing.T) {
 		t.Errorf("the old proof's page:\n%s", old)
 	}
 }
+
+func TestWhatCannotBeProvenIsOfferedToBeRedeployed(t *testing.T) {
+	t.Parallel()
+	d := newDeck(t, guarded(t), platform(t))
+	job := d.seed(t)
+	d.prove(t, job, lora.VerdictProven)
+	as := func(token, method, path string) answer {
+		r := d.request(t, method, path, nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		return d.do(t, r)
+	}
+	d.write(t, func(q *db.Queries) error {
+		at := db.Millis(d.now)
+		return q.EndJob(t.Context(), db.EndJobParams{State: lora.JobFailed, Reason: "The engine has forgotten it.", EndedAt: &at, ID: job.ID})
+	})
+	d.write(t, func(q *db.Queries) error { return q.AdvanceJob(t.Context(), db.AdvanceJobParams{Step: 5, ID: job.ID}) })
+	const path = "/deployments/1/redeploy"
+	if page := as(danasToken, http.MethodGet, "/jobs/1").body; !strings.Contains(page, `href="`+path+`"`) {
+		t.Errorf("the job's page does not offer it:\n%s", page)
+	}
+	asked := as(danasToken, http.MethodGet, path)
+	if asked.status != http.StatusOK || !strings.Contains(asked.body, "Redeploy pirate v1?") || !strings.Contains(asked.body, `action="`+path+`"`) {
+		t.Errorf("it does not ask: %d\n%s", asked.status, asked.body)
+	}
+	if got := as(evesToken, http.MethodPost, path); got.status != http.StatusForbidden {
+		t.Errorf("who may watch may redeploy: %d", got.status)
+	}
+	if got := as(danasToken, http.MethodPost, path); got.status != http.StatusNotFound { // its files are not kept
+		t.Errorf("without its files: %d\n%s", got.status, got.body)
+	}
+	for _, wrong := range []string{"/deployments/9/redeploy", "/deployments/x/redeploy"} {
+		if got := as(danasToken, http.MethodGet, wrong); got.status != http.StatusNotFound {
+			t.Errorf("%s: %d", wrong, got.status)
+		}
+	}
+}

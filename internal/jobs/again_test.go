@@ -64,6 +64,57 @@ func TestProvingAgainWhatTheContainerForgotSaysWhatToDo(t *testing.T) {
 	if got := h.stale(pirateComponent); got != lora.StaleForgot {
 		t.Errorf("%q, want %q", got, lora.StaleForgot)
 	}
+	if job, err = h.jobs.Redeploy(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if job = h.ended(job.ID); job.State != lora.JobDone || job.Title != "Deploy pirate v1" {
+		t.Fatalf("%s: %s: %s", job.Title, job.State, job.Reason)
+	}
+	h.look()
+	if got := h.stale(pirateComponent); got != lora.StaleNot {
+		t.Errorf("deployed again, its proof is stale: %s", got)
+	}
+	if err := h.ask(pirateComponent); err != nil {
+		t.Errorf("deployed again, it answers %v", err)
+	}
+	if _, err := h.jobs.Redeploy(t.Context(), 1); lora.KindOf(err) != lora.Conflict {
+		t.Errorf("a deployment that has ended: %v", err)
+	}
+}
+
+func TestNothingIsRemovedThatCouldNotComeBack(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.run()
+	h.shipProven(pirate())
+	version, err := h.db.Read().Version(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string, kind lora.Kind) {
+		t.Helper()
+		if _, err := h.jobs.Redeploy(t.Context(), 1); lora.KindOf(err) != kind {
+			t.Errorf("%s: %v, want %s", what, err, kind)
+		}
+		if c, err := h.place.Component(t.Context(), pirateComponent); err != nil || c.Status != lora.StatusInService {
+			t.Errorf("%s: the component is %s, %v", what, c.Status, err)
+		}
+		if rows := h.deployments(); len(rows) != 1 || rows[0].JobID != 1 {
+			t.Errorf("%s: deployments %+v", what, rows)
+		}
+	}
+	h.scale(0)
+	h.look()
+	refused("without a copy of the base", lora.Conflict)
+	h.scale(1)
+	h.look()
+	if err := h.spool.Drop(version.Digest); err != nil {
+		t.Fatal(err)
+	}
+	refused("without its files", lora.NotFound)
+	if _, err := h.jobs.Redeploy(t.Context(), 99); lora.KindOf(err) != lora.NotFound {
+		t.Errorf("no such deployment: %v", err)
+	}
 }
 
 func TestProvingAgainIsAskedOnceAndOnlyOfWhatIsInService(t *testing.T) {

@@ -101,25 +101,7 @@ func (j *Jobs) Ship(ctx context.Context, source Source, placeID, base string) (d
 	}
 	var job db.Job
 	err = j.config.DB.Write(ctx, func(q *db.Queries) error {
-		version, err := putVersion(ctx, q, source, adapter, digest)
-		if err != nil {
-			return err
-		}
-		name := source.componentName(version.Number, onto.Name)
-		if err := clearName(ctx, q, placeID, name); err != nil {
-			return err
-		}
-		deployment, err := q.AddDeployment(ctx, db.AddDeploymentParams{
-			VersionID: version.ID, PlaceID: placeID, Endpoint: onto.Endpoint, BaseName: onto.Name, ComponentName: name, CreatedAt: db.Millis(time.Now()),
-		})
-		if err != nil {
-			return fmt.Errorf("store deployment of %s: %w", name, err)
-		}
-		job, err = j.journal.Add(ctx, q, journal.NewJob{
-			Kind: lora.JobDeploy, Title: fmt.Sprintf("Deploy %s v%d", source.Adapter, version.Number), Claim: claim(placeID, name),
-			PlaceID: placeID, DeploymentID: &deployment.ID, Adapter: source.Adapter, Base: onto.Name,
-			Args: deployArgs{Deployment: deployment.ID, Version: version.ID, Endpoint: onto.Endpoint, Base: onto.Name, Component: name, Mark: newMark()},
-		})
+		job, err = j.addDeployment(ctx, q, source, adapter, digest, onto)
 		if err != nil || source.Also == nil {
 			return err
 		}
@@ -130,6 +112,29 @@ func (j *Jobs) Ship(ctx context.Context, source Source, placeID, base string) (d
 	}
 	j.journal.Wake()
 	return job, nil
+}
+
+// addDeployment stores version, deployment and job of what Ship was asked for.
+func (j *Jobs) addDeployment(ctx context.Context, q *db.Queries, source Source, adapter peft.Adapter, digest string, onto db.Component) (db.Job, error) {
+	version, err := putVersion(ctx, q, source, adapter, digest)
+	if err != nil {
+		return db.Job{}, err
+	}
+	name := source.componentName(version.Number, onto.Name)
+	if err := clearName(ctx, q, onto.PlaceID, name); err != nil {
+		return db.Job{}, err
+	}
+	deployment, err := q.AddDeployment(ctx, db.AddDeploymentParams{
+		VersionID: version.ID, PlaceID: onto.PlaceID, Endpoint: onto.Endpoint, BaseName: onto.Name, ComponentName: name, CreatedAt: db.Millis(time.Now()),
+	})
+	if err != nil {
+		return db.Job{}, fmt.Errorf("store deployment of %s: %w", name, err)
+	}
+	return j.journal.Add(ctx, q, journal.NewJob{
+		Kind: lora.JobDeploy, Title: fmt.Sprintf("Deploy %s v%d", source.Adapter, version.Number), Claim: claim(onto.PlaceID, name),
+		PlaceID: onto.PlaceID, DeploymentID: &deployment.ID, Adapter: source.Adapter, Base: onto.Name,
+		Args: deployArgs{Deployment: deployment.ID, Version: version.ID, Endpoint: onto.Endpoint, Base: onto.Name, Component: name, Mark: newMark()},
+	})
 }
 
 // named refuses names that S3 keys, tags or SageMaker would not take.
@@ -171,31 +176,8 @@ func (j *Jobs) take(ctx context.Context, source Source) (adapter peft.Adapter, d
 func (j *Jobs) Remove(ctx context.Context, placeID, component string) (db.Job, error) {
 	var job db.Job
 	err := j.config.DB.Write(ctx, func(q *db.Queries) error {
-		row, err := q.ComponentNamed(ctx, db.ComponentNamedParams{PlaceID: placeID, Name: component})
-		deployment, noDeployment := q.LiveDeploymentNamed(ctx, db.LiveDeploymentNamedParams{PlaceID: placeID, ComponentName: component})
-		switch {
-		case db.Missing(err) && noDeployment != nil:
-			return lora.Errorf(lora.NotFound, "There is no adapter component %s here. It may have been removed already.", component)
-		case err != nil && !db.Missing(err):
-			return fmt.Errorf("find component %s: %w", component, err)
-		case err == nil && row.BaseName == "":
-			return lora.Errorf(lora.Invalid, "%s is a base component. Adapters are removed one by one; a base goes with its endpoint.", component)
-		}
-		newest, err := q.NewestJobOfClaim(ctx, claim(placeID, component))
-		if err == nil && newest.Kind == lora.JobRemove && newest.CancelAskedAt == nil {
-			job = newest
-			return nil
-		}
-		removal := journal.NewJob{Kind: lora.JobRemove, Title: "Remove " + component, Claim: claim(placeID, component), PlaceID: placeID, Base: row.BaseName}
-		args := removeArgs{Component: component, ARN: row.ARN}
-		if noDeployment == nil {
-			args.Deployment, removal.DeploymentID, removal.Base = deployment.ID, &deployment.ID, deployment.BaseName
-			if removal.Adapter, err = q.AdapterOfVersion(ctx, deployment.VersionID); err != nil {
-				return fmt.Errorf("find the adapter of %s: %w", component, err)
-			}
-		}
-		removal.Args = args
-		job, err = j.journal.Add(ctx, q, removal)
+		var err error
+		job, err = j.addRemoval(ctx, q, placeID, component)
 		return err
 	})
 	if err != nil {
@@ -203,6 +185,34 @@ func (j *Jobs) Remove(ctx context.Context, placeID, component string) (db.Job, e
 	}
 	j.journal.Wake()
 	return job, nil
+}
+
+// addRemoval stores the job that Remove was asked for, or finds the one that is under way.
+func (j *Jobs) addRemoval(ctx context.Context, q *db.Queries, placeID, component string) (db.Job, error) {
+	row, err := q.ComponentNamed(ctx, db.ComponentNamedParams{PlaceID: placeID, Name: component})
+	deployment, noDeployment := q.LiveDeploymentNamed(ctx, db.LiveDeploymentNamedParams{PlaceID: placeID, ComponentName: component})
+	switch {
+	case db.Missing(err) && noDeployment != nil:
+		return db.Job{}, lora.Errorf(lora.NotFound, "There is no adapter component %s here. It may have been removed already.", component)
+	case err != nil && !db.Missing(err):
+		return db.Job{}, fmt.Errorf("find component %s: %w", component, err)
+	case err == nil && row.BaseName == "":
+		return db.Job{}, lora.Errorf(lora.Invalid, "%s is a base component. Adapters are removed one by one; a base goes with its endpoint.", component)
+	}
+	newest, err := q.NewestJobOfClaim(ctx, claim(placeID, component))
+	if err == nil && newest.Kind == lora.JobRemove && newest.CancelAskedAt == nil {
+		return newest, nil
+	}
+	removal := journal.NewJob{Kind: lora.JobRemove, Title: "Remove " + component, Claim: claim(placeID, component), PlaceID: placeID, Base: row.BaseName}
+	args := removeArgs{Component: component, ARN: row.ARN}
+	if noDeployment == nil {
+		args.Deployment, removal.DeploymentID, removal.Base = deployment.ID, &deployment.ID, deployment.BaseName
+		if removal.Adapter, err = q.AdapterOfVersion(ctx, deployment.VersionID); err != nil {
+			return db.Job{}, fmt.Errorf("find the adapter of %s: %w", component, err)
+		}
+	}
+	removal.Args = args
+	return j.journal.Add(ctx, q, removal)
 }
 
 // Place says where calls to a place go. One that this deck was started without is an error of kind NotFound.

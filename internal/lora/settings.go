@@ -14,7 +14,7 @@ type Settings struct {
 	Enabled       bool // SM_VLLM_ENABLE_LORA
 	MaxRank       int  // SM_VLLM_MAX_LORA_RANK, 16 when unset
 	MaxLoras      int  // SM_VLLM_MAX_LORAS, adapters in one batch, 1 when unset
-	MaxCPULoras   int  // SM_VLLM_MAX_CPU_LORAS, 0 when unset (vLLM then takes MaxLoras)
+	MaxCPULoras   int  // SM_VLLM_MAX_CPU_LORAS, 0 when unset or less than 1 (vLLM then takes MaxLoras)
 	RuntimeUpdate bool // VLLM_ALLOW_RUNTIME_LORA_UPDATING
 	Context       int  // SM_VLLM_MAX_MODEL_LEN, tokens of one request, 0 when unset (vLLM then takes the base's own)
 
@@ -54,7 +54,7 @@ func SettingsFrom(env map[string]string) Settings {
 	}{
 		{EnvMaxLoraRank, &s.MaxRank, func(n int) bool { return slices.Contains(Ranks(), n) }},
 		{EnvMaxLoras, &s.MaxLoras, func(n int) bool { return n >= 1 || !s.Enabled }},
-		{EnvMaxCPULoras, &s.MaxCPULoras, func(n int) bool { return n >= s.MaxLoras || !s.Enabled }},
+		{EnvMaxCPULoras, &s.MaxCPULoras, func(n int) bool { return n <= 0 || n >= s.MaxLoras || !s.Enabled }},
 	} {
 		given, set := env[limit.variable]
 		if !set || strings.EqualFold(given, "false") {
@@ -64,7 +64,7 @@ func SettingsFrom(env map[string]string) Settings {
 		if !isNumber || !limit.fits(n) {
 			s.Wrong[limit.variable], n = given, 0
 		}
-		*limit.value = n
+		*limit.value = max(0, n)
 	}
 	return s
 }

@@ -36,6 +36,8 @@ func TestALimitThatVLLMRefusesIsNotKnown(t *testing.T) {
 		{lora.EnvMaxLoras, "1__0", 16, 0, 0, true},
 		{lora.EnvMaxCPULoras, "2", 16, 2, 2, false},
 		{lora.EnvMaxCPULoras, "1", 16, 2, 0, true}, // below the batch
+		{lora.EnvMaxCPULoras, "0", 16, 2, 0, false},
+		{lora.EnvMaxCPULoras, "-1", 16, 2, 0, false}, // as if it were not given
 	}
 	for _, test := range tests {
 		env := map[string]string{lora.EnvEnableLora: "true", lora.EnvMaxLoras: "2"}

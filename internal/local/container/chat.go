@@ -1,6 +1,7 @@
 package container
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 
@@ -18,7 +19,7 @@ type chatRequest struct {
 }
 
 func chatSchema(d dialect) schema {
-	return shared(d, schema{
+	out := shared(d, schema{
 		"messages": {anything, true}, "logprobs": {boolean, false}, "top_logprobs": {integer, false},
 		"max_completion_tokens": {integer, false}, "n": {integer, false}, "tools": {anything, false},
 		"tool_choice": {anything, false}, "reasoning_effort": {text, false}, "include_reasoning": {boolean, true},
@@ -26,6 +27,10 @@ func chatSchema(d dialect) schema {
 		"add_generation_prompt": {boolean, true}, "continue_final_message": {boolean, true}, "documents": {anything, false},
 		"chat_template": {text, false}, "chat_template_kwargs": {anything, false}, "mm_processor_kwargs": {anything, false},
 	})
+	if d.otherFields {
+		maps.Copy(out, schema{"return_prompt_text": {boolean, false}})
+	}
+	return out
 }
 
 // readChat fits body to the chat schema; fault says why it does not.
@@ -35,6 +40,12 @@ func readChat(body *object, d dialect) (chatRequest, string) {
 	}
 	if badSalted(body) {
 		return chatRequest{}, badSalt
+	}
+	if fault := judgeKinds(body, d, "prompt_logprobs", "top_logprobs"); fault != "" {
+		return chatRequest{}, fault
+	}
+	if tools, isList := body.get("tools").([]any); d.otherFields && isList && len(tools) == 0 {
+		return chatRequest{}, noTools
 	}
 	v, bad := chatSchema(d).read(body)
 	if bad != "" {

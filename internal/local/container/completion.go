@@ -28,6 +28,9 @@ func readCompletion(body *object, d dialect) (completionRequest, string) {
 	if badSalted(body) {
 		return completionRequest{}, badSalt
 	}
+	if fault := judgeKinds(body, d, "prompt_logprobs", "logprobs"); fault != "" {
+		return completionRequest{}, fault
+	}
 	v, bad := completionSchema(d).read(body)
 	if bad != "" {
 		return completionRequest{}, bad + " is not valid"

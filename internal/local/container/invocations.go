@@ -111,10 +111,15 @@ const (
 	badTop        = "`top_logprobs` must be a positive value or -1."
 	badScores     = "`prompt_logprobs` must be a positive value or -1."
 	badSalt       = "Parameter 'cache_salt' must be a non-empty string if provided."
+	noTools       = "`tools` must not be an empty array. Either provide at least one tool or omit the field entirely."
+	noInteger     = "` must be an integer." // behind the field's name
 )
 
 // fieldOf gives the field a reason is about, "" for a reason that is not passed on, and whether the field's value is told.
 func fieldOf(fault string) (field string, telling bool) {
+	if field, is := strings.CutSuffix(fault, noInteger); is {
+		return field[1:], true
+	}
 	switch fault {
 	case noPrompt:
 		return "prompt", false
@@ -126,6 +131,8 @@ func fieldOf(fault string) (field string, telling bool) {
 		return "prompt_logprobs", false
 	case badSalt:
 		return "cache_salt", false
+	case noTools:
+		return "tools", false
 	case badLogprobs:
 		return "logprobs", true
 	case badTop:
@@ -240,7 +247,11 @@ func shared(d dialect, more schema) schema {
 		"structured_outputs": {anything, false}, "stream_options": {anything, false},
 	}
 	maps.Copy(out, more)
-	if !d.fewerFields {
+	if d.otherFields {
+		maps.Copy(out, schema{
+			"bad_words": {textList, true}, "logprob_token_ids": {integerList, false}, "repetition_detection": {anything, false}, "thinking_token_budget": {integer, false},
+		})
+	} else {
 		maps.Copy(out, schema{
 			"best_of": {integer, false}, "logits_processors": {anything, false}, "guided_json": {anything, false}, "guided_regex": {text, false},
 			"guided_choice": {textList, false}, "guided_grammar": {text, false}, "structural_tag": {text, false},
@@ -254,6 +265,20 @@ func badSalted(body *object) bool {
 	value := body.get("cache_salt")
 	salt, isText := value.(string)
 	return value != nil && (!isText || salt == "")
+}
+
+// judgeKinds says which of the fields is no number, or "". Earlier versions compare it all the same.
+func judgeKinds(body *object, d dialect, fields ...string) string {
+	for _, field := range fields {
+		switch body.get(field).(type) {
+		case nil, bool, int64, float64, hugeInt:
+		default:
+			if d.otherFields {
+				return "`" + field + noInteger
+			}
+		}
+	}
+	return ""
 }
 
 // streaming is how an answer is to be sent.
@@ -305,6 +330,9 @@ func beyond(v values) string {
 	}{
 		{v.flag("use_beam_search"), "beam search"},
 		{len(v.texts("bad_words")) > 0, "bad_words"},
+		{v.has("logprob_token_ids"), "logprob_token_ids"},
+		{v.has("repetition_detection"), "repetition_detection"},
+		{v.flag("return_prompt_text"), "return_prompt_text"},
 		{object != nil && object.get("type") != any("text"), "response_format"},
 		{slices.ContainsFunc([]string{"structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structural_tag"}, v.has), "structured output"},
 		{v.has("truncate_prompt_tokens"), "truncate_prompt_tokens"},

@@ -261,6 +261,41 @@ func TestFieldsThatAreNoMoreArePassedOver(t *testing.T) {
 	}
 }
 
+// TestLaterFieldsAreJudged has fields that 0.11.2 passes over, and what 0.27.1 and 0.32.0 say to them.
+func TestLaterFieldsAreJudged(t *testing.T) {
+	t.Parallel()
+	notDone := func(what string) string { return "The local platform does not do " + what + ", SageMaker would." }
+	const completion, chat = `{"prompt":"x",`, `{"messages":[{"role":"user","content":"x"}],`
+	for body, want := range map[string]string{
+		completion + `"bad_words":["a"]}`:                    notDone("bad_words"),
+		completion + `"bad_words":[]}`:                       "",
+		completion + `"logprobs":1,"logprob_token_ids":[1]}`: notDone("logprob_token_ids"),
+		completion + `"repetition_detection":{}}`:            notDone("repetition_detection"),
+		completion + `"thinking_token_budget":5}`:            "thinking_token_budget is set but reasoning_config is not configured.",
+		completion + `"return_prompt_text":true}`:            "",
+		chat + `"return_prompt_text":true}`:                  notDone("return_prompt_text"),
+		chat + `"tools":[]}`:                                 noTools + " (parameter=tools)",
+	} {
+		for _, version := range []string{"0.11.2", "0.27.1", "0.32.0"} {
+			server := httptest.NewServer(startVersion(t, version, unpackData(t), (&double{script: says(" a")}).opener, nil))
+			got := post(t, server.URL, "/invocations", "", body)
+			server.Close()
+			passes := want == "" || version == "0.11.2"
+			if passes != (got.Status == 200) || !passes && !strings.Contains(got.Body, want) {
+				t.Errorf("%s, %s: got %d %s, want %s", version, body, got.Status, got.Body, want)
+			}
+		}
+	}
+	for _, field := range []string{"logprobs", "prompt_logprobs"} {
+		server := httptest.NewServer(startVersion(t, "0.27.1", unpackData(t), (&double{script: says(" a")}).opener, nil))
+		got := post(t, server.URL, "/invocations", "", completion+`"`+field+`":"1"}`)
+		server.Close()
+		if want := `"message":"` + "`" + field + "` must be an integer. (parameter=" + field + `, value=1)"`; !strings.Contains(got.Body, want) {
+			t.Errorf("%s as a text: got %d %s, want %s", field, got.Status, got.Body, want)
+		}
+	}
+}
+
 func TestOneNameIsRegisteredOnce(t *testing.T) {
 	t.Parallel()
 	dir := unpackData(t)

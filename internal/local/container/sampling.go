@@ -43,6 +43,9 @@ func (c *Container) request(x *exchange, adapter string, tokens []int, wanted *i
 	if refused == nil {
 		refused = c.judgeTokens(v, tokens, bias)
 	}
+	if refused == nil && v.has("thinking_token_budget") {
+		refused = badRequest("thinking_token_budget is set but reasoning_config is not configured. Please set --reasoning-parser and/or --reasoning-config to use thinking_token_budget.")
+	}
 	if refused == nil && v.integer("best_of", 1) > 1 {
 		refused = badRequest("vLLM V1 does not yet support best_of.")
 	}

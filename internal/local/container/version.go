@@ -34,7 +34,7 @@ type dialect struct {
 	reasons     bool // a body that fits no schema is told why
 	leanMessage bool // chat messages have neither tool_calls nor reasoning_content
 	newFields   bool // routed_experts, ec_transfer_params, metrics, prompt_text
-	fewerFields bool // best_of, logits_processors, guided_… and structural_tag of a request are passed over
+	otherFields bool // requests have bad_words in completions, logprob_token_ids …, and best_of, guided_… … no more
 	lateRoom    bool // the length of a request is judged against the whole context
 	inPlace     bool // /v1/load_lora_adapter knows load_inplace
 	strictRank  bool // r ≤ 0 is refused as such
@@ -64,7 +64,7 @@ func dialectOf(version string) dialect {
 	}
 	d = dialect{
 		version: "0.27.1", modelsModule: "models.protocol", mostVocab: 258_048, vocabRule: "<= 258048", fingerprint: "vllm-0.27.1",
-		shortIDs: true, wraps: true, hidesPaths: true, names: true, reasons: true, leanMessage: true, newFields: true, fewerFields: true,
+		shortIDs: true, wraps: true, hidesPaths: true, names: true, reasons: true, leanMessage: true, newFields: true, otherFields: true,
 		lateRoom: true, inPlace: true, strictRank: true, baseLayers: true, needsTensor: true, vocabulary: true, takesApart: true,
 	}
 	if !atLeast(version, "0.32.0") {

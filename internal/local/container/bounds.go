@@ -45,20 +45,20 @@ func checkBounds(given []flag, d dialect) error {
 	}
 	for _, b := range bounds {
 		n, isSet := numbers[b.option]
-		if !isSet || b.later && !d.wraps {
+		if !isSet || b.later && !d.moreBounds {
 			continue
 		}
 		if what := b.wrong(n); what != "" {
 			field := strings.ReplaceAll(strings.TrimPrefix(b.option, "--"), "-", "_")
-			return lora.Errorf(lora.Invalid, "1 validation error for %s: %s: Input should be %s, got %v", b.config, field, what, n)
+			return lora.Errorf(lora.Invalid, "1 validation error for %s: %s: Input should be %s, got %s", b.config, field, what, inFull(n))
 		}
 	}
-	if length, isSet := numbers["--max-model-len"]; isSet && length == 0 && d.wraps {
+	if length, isSet := numbers["--max-model-len"]; isSet && length == 0 && d.moreBounds {
 		return lora.Errorf(lora.Invalid, "1 validation error for ModelConfig: Value error, max_model_len must be a positive integer, got int: 0. Example: max_model_len=2048")
 	}
 	tokens, isSet := numbers["--max-num-batched-tokens"]
 	if sequences := numbers["--max-num-seqs"]; isSet && tokens < sequences {
-		return lora.Errorf(lora.Invalid, "1 validation error for SchedulerConfig: Value error, max_num_batched_tokens (%v) must be greater than or equal to max_num_seqs (%v).", tokens, sequences)
+		return lora.Errorf(lora.Invalid, "1 validation error for SchedulerConfig: Value error, max_num_batched_tokens (%s) must be greater than or equal to max_num_seqs (%s).", inFull(tokens), inFull(sequences))
 	}
 	return nil
 }
@@ -75,6 +75,9 @@ func (b bound) wrong(n float64) string {
 	}
 	return ""
 }
+
+// inFull writes a number without an exponent.
+func inFull(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 // readNumber reads a number as the command line takes it, whole or not; "auto" is none.
 func readNumber(text string) (float64, bool) {

@@ -81,6 +81,7 @@ func TestNumbersAreHeldToVLLMsConfigurations(t *testing.T) {
 		{both, "MAX_NUM_SEQS=0", "1 validation error for SchedulerConfig: max_num_seqs: Input should be greater than or equal to 1, got 0"},
 		{both, "MAX_NUM_BATCHED_TOKENS=4 MAX_NUM_SEQS=8", "max_num_batched_tokens (4) must be greater than or equal to max_num_seqs (8)"},
 		{both, "MAX_NUM_BATCHED_TOKENS=8k MAX_NUM_SEQS=8", ""},
+		{both, "MAX_NUM_BATCHED_TOKENS=3m MAX_NUM_SEQS=4000000", "max_num_batched_tokens (3000000) must be greater than or equal to max_num_seqs (4000000)"},
 		{both, "MAX_LORAS=2 MAX_CPU_LORAS=0", ""},
 		{both, "MAX_LORAS=2 MAX_CPU_LORAS=-1", ""},
 		{both, "MAX_LOGPROBS=-1", ""},

@@ -42,6 +42,7 @@ type dialect struct {
 	needsTensor bool // a weights file without tensors is refused
 	vocabulary  bool // embedding halves are held to the base's vocabulary
 	takesApart  bool // the image's entrypoint makes a token of each element of a JSON array
+	moreBounds  bool // configurations hold more of their numbers to a range
 
 	// From 0.32.0.
 	patterns    bool // rank_pattern and alpha_pattern count
@@ -65,7 +66,7 @@ func dialectOf(version string) dialect {
 	d = dialect{
 		version: "0.27.1", modelsModule: "models.protocol", mostVocab: 258_048, vocabRule: "<= 258048", fingerprint: "vllm-0.27.1",
 		shortIDs: true, wraps: true, hidesPaths: true, names: true, reasons: true, leanMessage: true, newFields: true, otherFields: true,
-		lateRoom: true, inPlace: true, strictRank: true, baseLayers: true, needsTensor: true, vocabulary: true, takesApart: true,
+		lateRoom: true, inPlace: true, strictRank: true, baseLayers: true, needsTensor: true, vocabulary: true, takesApart: true, moreBounds: true,
 	}
 	if !atLeast(version, "0.32.0") {
 		return d

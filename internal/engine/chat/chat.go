@@ -295,6 +295,9 @@ func numbers(params *exec.VarArgs, meter *meter) ([]int, error) {
 func cause(err error) error {
 	for {
 		inner := errors.Unwrap(err)
+		if value, is := err.(*exec.Value); is { // the library's filters fail with a value that holds the error, and do not unwrap it
+			inner, _ = value.Interface().(error)
+		}
 		if inner == nil {
 			return err
 		}

@@ -56,6 +56,22 @@ func TestWhatATemplateRefusesIsSaidInItsWords(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeUsedIsSaidWithoutTheLibrarysInsides(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]string{
+		"{{ 'x' | format(1) }}": "filter 'format' not found", "{{ 'a' | join(1, 2, 3) }}": "invalid call to filter 'join'", "{{ messages[0].x.y.z }}": "None",
+	} {
+		template, err := chat.Parse(source, chat.Specials{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = template.Render(chat.Conversation{Messages: []chat.Message{{Role: "user", Content: "a"}}})
+		if said := lora.Message(err); !strings.Contains(said, want) || strings.Contains(said, "Token[") || strings.Contains(said, "unable to evaluate") {
+			t.Errorf("%s: %s", source, said)
+		}
+	}
+}
+
 func TestHostileTemplatesEndAndReadNothing(t *testing.T) {
 	t.Parallel()
 	secret := filepath.Join(t.TempDir(), "secret")

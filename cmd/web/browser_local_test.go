@@ -37,7 +37,7 @@ func TestBrowserFaultsAreSetSeenAndReleased(t *testing.T) {
 	b.shows(b.GetByText("Nothing is set to go wrong"))
 
 	other := openTab(t)
-	other.open(p.url + "/places/local?kind=throttle")
+	other.open(p.url + "/places/local?kind=invoke-throttle") // nobody invokes, so it stays until it is released
 	other.click(other.button("Set fault"))
 	b.shows(b.GetByText("For everything, 1 call to come;")) // by the socket
 	other.click(other.button("Release all"))

@@ -22,11 +22,11 @@ type Pool struct {
 // region is one parallel loop. Each goroutine begins with a span of its own, because weights come fastest from memory when
 // each core reads on where it is, and helps in the others' when it has done with it.
 type region struct {
-	do          func(lo, hi int)
-	size, grain int
-	spans       []span
-	finished    atomic.Int64 // rows
-	panicked    atomic.Pointer[string]
+	do       func(lo, hi int)
+	grain    int
+	spans    []span
+	finished atomic.Int64 // rows
+	panicked atomic.Pointer[string]
 }
 
 // span is a part of a region. What is left of it is claimed from its start.
@@ -117,7 +117,7 @@ func (p *Pool) work(i int) {
 }
 
 func newRegion(size, grain, threads int, do func(lo, hi int)) *region {
-	r := &region{do: do, size: size, grain: grain, spans: make([]span, threads)}
+	r := &region{do: do, grain: grain, spans: make([]span, threads)}
 	grains, at := (size+grain-1)/grain, 0
 	for i := range r.spans {
 		s := &r.spans[i]

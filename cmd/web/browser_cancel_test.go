@@ -16,13 +16,13 @@ import (
 	"github.com/playwright-community/playwright-go"
 )
 
-// gate stands between the dashboard and a place and holds the first call that a test waits for until it is opened.
+// gate stands between the dashboard and a place and holds the calls that a test waits for until it is opened.
 type gate struct {
 	*httptest.Server
-	held chan struct{}
 
 	mu    sync.Mutex // guards the fields below
 	holds func(r *http.Request, body []byte) bool
+	held  chan struct{} // a call is
 	open  chan struct{}
 }
 
@@ -30,7 +30,7 @@ func newGate(t *testing.T, target string) *gate {
 	t.Helper()
 	to, err := url.Parse(target)
 	must(t, err)
-	g := &gate{held: make(chan struct{}, 1)}
+	g := &gate{}
 	onward := httputil.NewSingleHostReverseProxy(to)
 	onward.ErrorHandler = func(http.ResponseWriter, *http.Request, error) {} // a call that a cancel cuts off
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -42,15 +42,14 @@ func newGate(t *testing.T, target string) *gate {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
 		g.mu.Lock()
-		wait := g.open
-		mine := g.holds != nil && g.holds(r, body)
-		if mine {
-			g.holds = nil
-		}
+		holds, held, open := g.holds, g.held, g.open
 		g.mu.Unlock()
-		if mine {
-			g.held <- struct{}{}
-			<-wait
+		if holds != nil && holds(r, body) {
+			select {
+			case held <- struct{}{}:
+			default: // one is known to be held
+			}
+			<-open
 		}
 		onward.ServeHTTP(w, r)
 	}))
@@ -58,11 +57,11 @@ func newGate(t *testing.T, target string) *gate {
 	return g
 }
 
-// next holds the next call that matches; release lets it go on.
+// next holds the calls that match, the job's and those of the deck that looks at the same; release lets them go on.
 func (g *gate) next(holds func(r *http.Request, body []byte) bool) (release func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.holds, g.open = holds, make(chan struct{})
+	g.holds, g.held, g.open = holds, make(chan struct{}, 1), make(chan struct{})
 	return sync.OnceFunc(func() { close(g.open) })
 }
 

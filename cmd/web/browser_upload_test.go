@@ -378,6 +378,7 @@ func TestBrowserAddsAnAdapterByKeyboardAlone(t *testing.T) {
 	choosers := make(chan playwright.FileChooser, 1)
 	b.OnFileChooser(func(f playwright.FileChooser) { choosers <- f }) // from the start: asked for at the key press, it can come too late
 	b.open(p.url)
+	b.shows(b.heading("Base component tiny-llama-base"))
 	b.reads(b.Locator("[data-connection]"), "Live")
 	tabTo := func(what playwright.Locator) {
 		t.Helper()

@@ -209,18 +209,20 @@ func rankFits(a peft.Adapter, base Base) (Finding, bool) {
 	if a.ConfigTrouble != nil || a.Rank == 0 || base.SettingsTrouble != "" {
 		return silent()
 	}
-	next := fmt.Sprintf("vLLM takes no rank above %d.", slices.Max(lora.Ranks()))
-	if i := slices.IndexFunc(lora.Ranks(), func(rank int) bool { return rank >= a.Rank }); i >= 0 {
-		next = fmt.Sprintf("Create the base again with %s=%d or more.", lora.EnvMaxLoraRank, lora.Ranks()[i])
+	_, wrong := base.Settings.Wrong[lora.EnvMaxLoraRank]
+	if !wrong && a.Rank <= base.Settings.MaxRank {
+		return pass("rank %d of up to %d", a.Rank, base.Settings.MaxRank)
 	}
-	if _, wrong := base.Settings.Wrong[lora.EnvMaxLoraRank]; wrong {
+	ranks := lora.Ranks()
+	next := fmt.Sprintf("vLLM takes no rank above %d.", slices.Max(ranks))
+	if i := slices.IndexFunc(ranks, func(rank int) bool { return rank >= a.Rank }); i >= 0 {
+		next = fmt.Sprintf("Create the base again with %s=%d or more.", lora.EnvMaxLoraRank, ranks[i])
+	}
+	if wrong {
 		return warn("The rank that this base takes is not known", base.Settings.Refusal(lora.EnvMaxLoraRank), next)
 	}
-	if a.Rank > base.Settings.MaxRank {
-		return block(fmt.Sprintf("Rank %d is too high for this base", a.Rank), fmt.Sprintf("%s takes up to %d (%s).", base.Name, base.Settings.MaxRank, lora.EnvMaxLoraRank),
-			next+" Or train with a lower rank.")
-	}
-	return pass("rank %d of up to %d", a.Rank, base.Settings.MaxRank)
+	return block(fmt.Sprintf("Rank %d is too high for this base", a.Rank), fmt.Sprintf("%s takes up to %d (%s).", base.Name, base.Settings.MaxRank, lora.EnvMaxLoraRank),
+		next+" Or train with a lower rank.")
 }
 
 // baseConfig says that modules and shapes could not be compared.

@@ -131,12 +131,11 @@ func (h *Handlers) adapterView(ctx context.Context, row db.Adapter, versions []d
 		if d.Adapter != row.Name || d.Tenant != row.Tenant {
 			continue
 		}
+		a, base := s.shipped(d), s.components[where{d.PlaceID, d.BaseName}]
 		entry := templates.AdapterDeployment{
 			ID: "deployment-" + strconv.FormatInt(d.ID, 10), Name: d.ComponentName, Version: "v" + strconv.FormatInt(d.Version, 10), Base: d.BaseName,
-			Where: s.placeOf(d.PlaceID).Name, State: s.stateOf(d, now), Job: jobPath(d.JobID), Remove: removePath(d.PlaceID, d.ComponentName),
+			Where: s.placeOf(d.PlaceID).Name, State: templates.ScreenState(a.state(base, now)), Job: jobPath(d.JobID), Remove: removePath(d.PlaceID, d.ComponentName),
 		}
-		a := s.shipped(d)
-		base := s.components[where{d.PlaceID, d.BaseName}]
 		if a.inService() {
 			entry.Try, entry.Idle = playgroundPath(d.PlaceID, d.BaseName, d.ComponentName), idle(base) != ""
 		}

@@ -54,8 +54,7 @@ func (s scene) tell(row db.DeploymentsBetweenRow, now time.Time) deploymentAnswe
 		Verdict: row.Verdict, VerdictReason: row.VerdictReason, JobID: row.JobID, CreatedAt: db.Time(row.CreatedAt).UTC(), EndedAt: hook.Instant(row.EndedAt),
 	}
 	if row.EndedAt == nil {
-		a := adapter{deployment: db.LiveDeploymentsRow(row), ours: true}
-		a.component, a.seen = s.components[where{row.PlaceID, row.ComponentName}]
+		a := s.shipped(db.LiveDeploymentsRow(row))
 		base := s.components[where{row.PlaceID, row.BaseName}]
 		answer.State, answer.Stale = a.state(base, now), a.staleSays(base, now)
 	}

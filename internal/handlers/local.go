@@ -94,14 +94,14 @@ func (h *Handlers) heldOf(c levers.Container, i int, answers bool) templates.Hel
 		ID: "held-" + strconv.Itoa(i), Base: c.Component, Metrics: localPath + "/containers/" + url.PathEscape(c.Component) + "/metrics.txt",
 		Empty: "It has no adapter.",
 	}
-	own := c.Version != ""
+	played := c.Version != ""
 	switch {
-	case !own && !answers:
+	case !played && !answers:
 		held.State = templates.State{Mark: "failed", Word: "Does not answer"}
 		held.Specs, held.Metrics, held.Empty = []string{"a vLLM of your own"}, "", "What it has is not known."
-	case !own && c.Dead:
+	case !played && c.Dead:
 		held.State, held.Specs = templates.State{Mark: "failed", Word: "Answers nothing"}, []string{"SageMaker says InService", "a vLLM of your own"}
-	case !own:
+	case !played:
 		held.State, held.Specs = templates.State{Mark: "inservice", Word: "A vLLM of your own"}, []string{"it tells the names of its adapters only"}
 	case c.Life == "dying":
 		held.State = templates.State{Mark: "failed", Word: "Engine died"}
@@ -120,21 +120,21 @@ func (h *Handlers) heldOf(c levers.Container, i int, answers bool) templates.Hel
 	}
 	places := 0
 	for k, a := range c.Adapters {
-		held.Adapters = append(held.Adapters, h.heldAdapterOf(a, own, fmt.Sprintf("held-%d-%d", i, k)))
+		held.Adapters = append(held.Adapters, h.heldAdapterOf(a, played, fmt.Sprintf("held-%d-%d", i, k)))
 		if a.Kept {
 			places++
 		}
 	}
-	if own {
+	if played {
 		held.Specs = append(held.Specs, "plays vLLM "+c.Version, "started "+templates.Ago(h.Now(), c.Started), fmt.Sprintf("%d of %d kept in memory", places, c.CPULoras),
 			fmt.Sprintf("up to %d in a batch", c.MaxLoras), fmt.Sprintf("%d running, %d waiting", c.Running, c.Waiting))
 	}
 	return held
 }
 
-func (h *Handlers) heldAdapterOf(a levers.Adapter, own bool, id string) templates.HeldAdapter {
+func (h *Handlers) heldAdapterOf(a levers.Adapter, played bool, id string) templates.HeldAdapter {
 	out := templates.HeldAdapter{ID: id, Name: a.Name, State: templates.State{Mark: "inservice", Word: "registered"}}
-	if own {
+	if played {
 		out.Since, out.Note = templates.Ago(h.Now(), a.Registered), templates.Plural(a.Modules, "module")
 		if a.Modules == 0 {
 			out.Note = "nothing: it answers as the base"
@@ -143,8 +143,8 @@ func (h *Handlers) heldAdapterOf(a levers.Adapter, own bool, id string) template
 	switch {
 	case a.Dead:
 		out.State = templates.State{Mark: "failed", Word: "answers nothing"}
-	case !own && a.Kept: // as it is
-	case !own:
+	case !played && a.Kept: // as it is
+	case !played:
 		out.State = templates.State{Mark: "waiting", Word: "forgotten, registered again on its next use"}
 	case a.Answering:
 		out.State = templates.State{Mark: "running", Word: "answering"}

@@ -75,8 +75,7 @@ func (s scene) adapters(base db.Component) []adapter {
 	var found []adapter
 	for _, d := range s.deployments {
 		if d.PlaceID == base.PlaceID && d.BaseName == base.Name {
-			c, seen := s.components[where{d.PlaceID, d.ComponentName}]
-			found = append(found, adapter{component: c, seen: seen, deployment: d, ours: true})
+			found = append(found, s.shipped(d))
 		}
 	}
 	for _, c := range s.inOrder {

@@ -50,13 +50,9 @@ func (j *Jobs) Prove(ctx context.Context, deployment int64) (db.Job, error) {
 		if below.Copies == 0 {
 			return lora.Errorf(lora.Conflict, "No copy of the base %s runs, so nothing on it can be proven. Scale it up, then prove it.", d.BaseName)
 		}
-		version, err := q.Version(ctx, d.VersionID)
+		version, adapter, err := versionOf(ctx, q, d.VersionID)
 		if err != nil {
-			return fmt.Errorf("read version %d: %w", d.VersionID, err)
-		}
-		adapter, err := q.Adapter(ctx, version.AdapterID)
-		if err != nil {
-			return fmt.Errorf("read adapter %d: %w", version.AdapterID, err)
+			return err
 		}
 		job, err = j.journal.Add(ctx, q, journal.NewJob{
 			Kind: lora.JobProve, Title: fmt.Sprintf("Prove %s v%d", adapter.Name, version.Number), Claim: claim(d.PlaceID, d.ComponentName),

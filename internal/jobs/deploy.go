@@ -82,13 +82,19 @@ func (j *Jobs) deploy(ctx context.Context, run *journal.Run) (deploy, error) {
 	if d.place, err = j.place(run.Job.PlaceID); err != nil {
 		return d, err
 	}
-	if d.version, err = j.config.DB.Read().Version(ctx, d.Version); err != nil {
-		return d, fmt.Errorf("read version %d: %w", d.Version, err)
+	d.version, d.adapter, err = versionOf(ctx, j.config.DB.Read(), d.Version)
+	return d, err
+}
+
+// versionOf reads a version and the adapter that it is of.
+func versionOf(ctx context.Context, q *db.Queries, id int64) (v db.Version, a db.Adapter, err error) {
+	if v, err = q.Version(ctx, id); err != nil {
+		return v, a, fmt.Errorf("read version %d: %w", id, err)
 	}
-	if d.adapter, err = j.config.DB.Read().Adapter(ctx, d.version.AdapterID); err != nil {
-		return d, fmt.Errorf("read adapter %d: %w", d.version.AdapterID, err)
+	if a, err = q.Adapter(ctx, v.AdapterID); err != nil {
+		return v, a, fmt.Errorf("read adapter %d: %w", v.AdapterID, err)
 	}
-	return d, nil
+	return v, a, nil
 }
 
 // shipment is what the job wishes for, with the archive at the given place. Pages show the same as a list of calls.

@@ -21,13 +21,9 @@ func (j *Jobs) Redeploy(ctx context.Context, deployment int64) (db.Job, error) {
 	if d.EndedAt != nil {
 		return db.Job{}, lora.Errorf(lora.Conflict, "Deployment %d has ended already. Deploy the adapter from its own page.", deployment)
 	}
-	version, err := read.Version(ctx, d.VersionID)
+	version, owner, err := versionOf(ctx, read, d.VersionID)
 	if err != nil {
-		return db.Job{}, fmt.Errorf("read version %d: %w", d.VersionID, err)
-	}
-	owner, err := read.Adapter(ctx, version.AdapterID)
-	if err != nil {
-		return db.Job{}, fmt.Errorf("read adapter %d: %w", version.AdapterID, err)
+		return db.Job{}, err
 	}
 	onto, err := j.base(ctx, d.PlaceID, d.BaseName)
 	if err != nil {

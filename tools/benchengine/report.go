@@ -19,7 +19,6 @@ type report struct {
 	llamacpp peer
 
 	engines map[int]*process // by threads, each with enough adapters for a batch
-	full    *process         // one that holds 1,000
 	peers   map[string]map[int]*process
 }
 
@@ -93,9 +92,6 @@ func (r *report) stop() {
 		for _, p := range kind {
 			stopped(p)
 		}
-	}
-	if r.full != nil {
-		stopped(r.full)
 	}
 }
 
@@ -204,20 +200,22 @@ func (r *report) adapters(threads int) error {
 }
 
 // held measures whether 1,000 adapters in memory slow the one that answers.
-func (r *report) held(threads int) (err error) {
+func (r *report) held(threads int) error {
 	modules := r.shape.heldModules
 	one, err := startEngine(r.base, threads, 1, modules)
 	if err != nil {
 		return err
 	}
 	defer stopped(one)
-	if r.full, err = startEngine(r.base, threads, heldAdapters, modules); err != nil {
+	full, err := startEngine(r.base, threads, heldAdapters, modules)
+	if err != nil {
 		return err
 	}
+	defer stopped(full)
 	decode := fmt.Sprintf("decode %d %d adapter=", r.shape.prompt, r.shape.answer)
 	all := series{
 		{name: "decode, 1 held", threads: threads, process: one, line: decode + "0", tokens: r.shape.answer},
-		{name: fmt.Sprintf("decode, %d held", heldAdapters), threads: threads, process: r.full, line: decode + "500", tokens: r.shape.answer},
+		{name: fmt.Sprintf("decode, %d held", heldAdapters), threads: threads, process: full, line: decode + "500", tokens: r.shape.answer},
 	}
 	if err := all.run(r.rounds); err != nil {
 		return err

@@ -33,16 +33,8 @@ var bounds = []bound{
 	{option: "--stream-interval", config: "SchedulerConfig", least: 1},
 }
 
-// checkBounds refuses the first number that its configuration does not take, in words like vLLM's.
-func checkBounds(given []flag, d dialect) error {
-	options, numbers := d.options(), map[string]float64{}
-	for _, f := range given {
-		if o, _, err := find(options, f.name); err == nil && o != nil && len(f.values) > 0 {
-			if n, ok := readNumber(f.values[0]); ok {
-				numbers[o.names[0]] = n
-			}
-		}
-	}
+// checkBounds refuses the first number, of those that options were given, that its configuration does not take, in words like vLLM's.
+func checkBounds(numbers map[string]float64, d dialect) error {
 	for _, b := range bounds {
 		n, isSet := numbers[b.option]
 		if !isSet || b.later && !d.moreBounds {

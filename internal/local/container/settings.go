@@ -38,10 +38,9 @@ func argumentError(format string, args ...any) error {
 // readSettings judges the environment in vLLM's order: each value as the command line reads it, then options it does not
 // know, then numbers as its configurations take them, those about LoRA last.
 func readSettings(environment map[string]string, d dialect) (settings, error) {
-	given := flags(environment, d)
-	s, err := readFlags(given, d)
+	s, numbers, err := readFlags(flags(environment, d), d)
 	if err == nil {
-		err = checkBounds(given, d)
+		err = checkBounds(numbers, d)
 	}
 	if err == nil {
 		err = s.checkLoRA()
@@ -53,22 +52,27 @@ func readSettings(environment map[string]string, d dialect) (settings, error) {
 	return s, err
 }
 
-func readFlags(given []flag, d dialect) (settings, error) {
-	s := settings{served: modelPath, maxRank: 16, maxLoras: 1, shards: 1, maxLogprobs: 20, ownDefaults: true}
+// readFlags reads a command line; numbers are what options were given, by their names.
+func readFlags(given []flag, d dialect) (s settings, numbers map[string]float64, err error) {
+	s, numbers = settings{served: modelPath, maxRank: 16, maxLoras: 1, shards: 1, maxLogprobs: 20, ownDefaults: true}, map[string]float64{}
 	var unknown, stray []string
 	options := d.options()
 	for _, f := range given {
 		o, spelled, err := find(options, f.name)
 		if err != nil {
-			return settings{}, err
+			return settings{}, nil, err
 		}
 		left := f.values
 		if o == nil {
 			unknown = append(unknown, f.name)
 		} else if left, err = o.take(f.values); err != nil {
-			return settings{}, err
+			return settings{}, nil, err
 		} else if err := s.apply(*o, spelled, f.values, d); err != nil {
-			return settings{}, err
+			return settings{}, nil, err
+		} else if len(f.values) > 0 {
+			if n, ok := readNumber(f.values[0]); ok {
+				numbers[o.names[0]] = n
+			}
 		}
 		// The first word that no option takes is taken for the model's tag, which the server does not look at.
 		if stray == nil && len(left) > 0 {
@@ -77,12 +81,12 @@ func readFlags(given []flag, d dialect) (settings, error) {
 		unknown = append(unknown, left...)
 	}
 	if len(unknown) > 0 {
-		return settings{}, argumentError("unrecognized arguments: %s", strings.Join(unknown, " "))
+		return settings{}, nil, argumentError("unrecognized arguments: %s", strings.Join(unknown, " "))
 	}
 	if s.cpuLoras <= 0 { // as when it is not given
 		s.cpuLoras = s.maxLoras
 	}
-	return s, nil
+	return s, numbers, nil
 }
 
 // checkLoRA holds the numbers about LoRA against each other, where there is LoRA.

@@ -206,7 +206,7 @@ func TestArgumentsAreJudgedAsRecorded(t *testing.T) {
 				last.values = append(last.values, word)
 			}
 			says := ""
-			if _, err := readFlags(given, dialectOf(version)); err != nil {
+			if _, _, err := readFlags(given, dialectOf(version)); err != nil {
 				says = lora.Message(err)
 			}
 			if says != one.Says {

@@ -219,6 +219,7 @@ func (v variantShape) mostInstances() int {
 // leastInstances is with how many instances, of those that a variant has or may get, something fits; false when with none.
 func (v variantShape) leastInstances(fits func(count int) bool) (int, bool) {
 	has := v.instanceCount()
-	more := sort.Search(max(v.mostInstances()-has, 0)+1, func(more int) bool { return fits(has + more) })
-	return has + more, fits(has+more) && has+more <= max(v.mostInstances(), has)
+	counts := max(v.mostInstances()-has, 0) + 1
+	more := sort.Search(counts, func(more int) bool { return fits(has + more) })
+	return has + more, more < counts
 }

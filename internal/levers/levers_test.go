@@ -169,6 +169,11 @@ func TestAPanelLooksAtWhatSomebodyWatches(t *testing.T) {
 	if now, _ := panel.Last(); len(now.Containers) != 1 || len(now.Set) != 1 {
 		t.Errorf("the page is told of %+v", now)
 	}
+	select {
+	case <-deck.Wake():
+		t.Error("the deck, which shows faults only, is told of containers")
+	default:
+	}
 	page.Close()
 	deck.Close()
 	tick(1) // the look of the tick before

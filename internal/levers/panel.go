@@ -73,9 +73,13 @@ func (p *Panel) seen(ctx context.Context, err error, take func(last *Local)) {
 		take(&p.last)
 	}
 	changed := mute != (err != nil) || !reflect.DeepEqual(before, p.last)
+	faults := !reflect.DeepEqual(before.Faults, p.last.Faults)
 	p.mu.Unlock()
 	if changed {
-		p.hub.Changed(live.Levers, live.Faults)
+		p.hub.Changed(live.Levers)
+	}
+	if faults {
+		p.hub.Changed(live.Faults)
 	}
 }
 

@@ -61,12 +61,12 @@ func (s *Server) setFault(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `Send a fault as {"kind": "throttle", "resource": "", "calls": 3}: `+err.Error(), http.StatusBadRequest)
 		return
 	}
-	if wish.Kind == fault.StaleDescribe && !slices.ContainsFunc(s.faults.Faults(), func(f fault.Fault) bool { return f.Kind == fault.StaleDescribe }) {
-		s.before.forget() // what it kept the last time is of changes long past
-	}
 	if decoder.More() {
 		http.Error(w, "Send one fault at a time.", http.StatusBadRequest)
 		return
+	}
+	if wish.Kind == fault.StaleDescribe && !slices.ContainsFunc(s.faults.Faults(), func(f fault.Fault) bool { return f.Kind == fault.StaleDescribe }) {
+		s.before.forget() // what it kept the last time is of changes long past
 	}
 	set, err := s.faults.Set(wish.Kind, wish.Resource, wish.Calls)
 	if err != nil {

@@ -34,7 +34,7 @@ def kind(action):
         name = "int-choice"
     if name in ("text", "choice"):
         optional = ""
-    return optional + name + {"+": "s", "?": "?"}.get(action.nargs, "")
+    return optional + name + {"+": "+", "?": "?"}.get(action.nargs, "")
 
 
 def main():

@@ -19,7 +19,7 @@ var optionTables embed.FS
 // option is one option of vLLM's command line.
 type option struct {
 	names   []string // "--tensor-parallel-size", "-tp"; the first is the one that settings go by
-	kind    string   // of its value: "int", "choice", … with "optional-" before it and "s" behind it for several
+	kind    string   // of its value: "int", "choice", … with "optional-" before it, "+" behind it for several and "?" for one or none
 	choices []string
 }
 
@@ -78,7 +78,7 @@ func find(options []option, name string) (found *option, spelled string, err err
 // take judges the values that stand behind an option, and gives those that it leaves over.
 func (o option) take(values []string) (left []string, err error) {
 	shown := strings.Join(o.names, "/")
-	many := strings.HasSuffix(o.kind, "s") && o.kind != "loads"
+	many := strings.HasSuffix(o.kind, "+")
 	switch {
 	case o.kind == flagKind || o.kind == switchKind:
 		return values, nil
@@ -104,10 +104,7 @@ var pythonInt = regexp.MustCompile(`^\s*[+-]?\d+(_\d+)*\s*$`)
 
 // wrong says in Python's words what is wrong with a value, "" when nothing is.
 func (o option) wrong(value string) string {
-	kind, optional := strings.CutPrefix(strings.TrimSuffix(o.kind, "s"), "optional-")
-	if o.kind == "loads" || o.kind == "optional-loads" {
-		kind = "loads"
-	}
+	kind, optional := strings.CutPrefix(strings.TrimSuffix(o.kind, "+"), "optional-")
 	good, called := true, kind
 	switch kind {
 	case "int", "int-choice":

@@ -85,6 +85,7 @@ func TestNumbersAreHeldToVLLMsConfigurations(t *testing.T) {
 		{both, "MAX_LORAS=2 MAX_CPU_LORAS=0", ""},
 		{both, "MAX_LORAS=2 MAX_CPU_LORAS=-1", ""},
 		{both, "MAX_LOGPROBS=-1", ""},
+		{later, "SPECULATIVE_CONFIG=", "argument --speculative-config/-sc: expected one argument"},
 		{later, "MAX_LOGPROBS=-2", "1 validation error for ModelConfig: max_logprobs: Input should be greater than or equal to -1, got -2"},
 		{later, "MAX_MODEL_LEN=-5", "max_model_len: Input should be greater than or equal to -1, got -5"},
 		{later, "MAX_MODEL_LEN=0", "max_model_len must be a positive integer, got int: 0"},

@@ -57,7 +57,7 @@ func TestBrowserWhatCannotAnswerIsNotOffered(t *testing.T) {
 	playground := "/playground?base=" + url.QueryEscape("aws:000000000000:us-east-1 tiny-llama-base")
 	look(t, p, []view{
 		{"deck-idle", "/", "text=No copy of tiny-llama-base runs"}, {"playground-idle", playground, "text=No copy of tiny-llama-base runs"},
-		{"adapter-idle", "/adapters/1", "text=No copy of its base runs"}, {"job-idle", "/jobs/1", "text=No copy of its base runs"},
+		{"adapter-idle", "/adapters/1", "text=No copy of tiny-llama-base runs"}, {"job-idle", "/jobs/1", "text=No copy of tiny-llama-base runs"},
 	})
 	b.open(p.url + playground)
 	must(t, b.GetByLabel("Message or prompt").Fill("What is the capital of France?"))

@@ -137,7 +137,7 @@ func (h *Handlers) adapterView(ctx context.Context, row db.Adapter, versions []d
 			Where: s.placeOf(d.PlaceID).Name, State: templates.ScreenState(a.state(base, now)), Job: jobPath(d.JobID), Remove: removePath(d.PlaceID, d.ComponentName),
 		}
 		if a.inService() {
-			entry.Try, entry.Idle = playgroundPath(d.PlaceID, d.BaseName, d.ComponentName), idle(base) != ""
+			entry.Try, entry.Idle = playgroundPath(d.PlaceID, d.BaseName, d.ComponentName), idle(base)
 		}
 		if entry.Prove = a.provePath(base); entry.Prove != "" {
 			entry.Note = a.staleSays(base, now)

@@ -52,8 +52,8 @@ func TestWhatNeedsARunningCopyCannotBePressedWithoutOne(t *testing.T) {
 		{"/", "Compare", "No copy of tiny-llama-base runs"},
 		{"/", "Deploy sample", "No copy of tiny-llama-base runs"},
 		{playground, "Run", "No copy of tiny-llama-base runs"},
-		{"/adapters/1", ">Compare<", "No copy of its base runs"},
-		{"/jobs/1", "Compare in playground", "No copy of its base runs"},
+		{"/adapters/1", ">Compare<", "No copy of tiny-llama-base runs"},
+		{"/jobs/1", "Compare in playground", "No copy of tiny-llama-base runs"},
 		{upload, "Deploy pirate", "No copy of tiny-llama-base runs"},
 	}
 	for _, act := range acts {

@@ -240,7 +240,7 @@ func failureOf(r record) *templates.Failure {
 		switch {
 		case lora.Status(r.component.Status) != lora.StatusInService:
 		case idle(r.base) != "":
-			f.Now += " No copy of its base runs, so it does not answer: scale the base up before you ask it."
+			f.Now += " " + idle(r.base)
 		default:
 			f.Next = append(f.Next, templates.Link{Href: playgroundPath(r.job.PlaceID, r.deployment.BaseName, r.component.Name), Text: "Compare it with the base"})
 			if step.Name == lora.StepProve {

@@ -33,7 +33,7 @@ func (h *Handlers) proofView(ctx context.Context, r record, now time.Time) (*tem
 	}
 	if r.seen && lora.Status(r.component.Status) == lora.StatusInService {
 		view.CompareURL = playgroundPath(r.job.PlaceID, r.deployment.BaseName, r.component.Name)
-		view.Idle = idle(r.base) != ""
+		view.Idle = idle(r.base)
 	}
 	return &view, row.Verdict, nil
 }

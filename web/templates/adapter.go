@@ -47,7 +47,7 @@ type AdapterDeployment struct {
 	Job     string
 	Prove   string // where it is proven again, "" while that is of no use
 	Try     string // playground, "" while it is not in service
-	Idle    bool   // no copy of its base runs, so it cannot be asked
+	Idle    string // why it cannot be asked now though it is in service, and what to do; "" when it can
 	Remove  string
 }
 

@@ -22,7 +22,7 @@ type Proof struct {
 	Adapter    string
 	Samples    []Answer
 	CompareURL string // "" while it is not in service
-	Idle       bool   // no copy of its base runs, so it cannot be asked
+	Idle       string // why it cannot be compared now, and what to do; "" when it can
 }
 
 // Effect is a difference from the base as a bar.

@@ -97,8 +97,9 @@ func (h *Handlers) runView(ctx context.Context, found compare.Comparison) (templ
 }
 
 // onePiece is how soon after its first text an answer may end to have come in one piece: the time between says how fast a
-// buffer was read, not how fast the model spoke, so no speed is shown.
-const onePiece = time.Millisecond
+// buffer was read, not how fast the model spoke, so no speed is shown. It is what Go lets one goroutine run while others wait, and
+// the local engine may be that one.
+const onePiece = 10 * time.Millisecond
 
 // paneView draws one answer and reads it against the base's, which is always pane 0.
 func paneView(n int, label string, p, base compare.Pane) templates.Pane {
